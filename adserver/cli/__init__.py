@@ -1,0 +1,1 @@
+"""The adserver command, one file per command group."""

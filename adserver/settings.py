@@ -80,7 +80,7 @@ class Settings:
     port: int = _setting(8080, _whole(0, 65_535), "Port to listen on; 0 takes a free one.")
     workers: int = _setting(1, _whole(1, 256), "Worker processes, each with a socket of its own.")
     data: Path = _setting(_DATA_DEFAULT, _path, "The data directory.")  # noqa: RUF009
-    store: str = _setting("", _text, "Viewer store; empty is lmdb:///<data>/viewers.")
+    store: str = _setting("", _text, "Viewer store; empty is LMDB in the data directory.")
     public_url: str = _setting(
         "", _url, "Address players reach this server at; empty is http://host:port."
     )
@@ -102,11 +102,6 @@ class Settings:
     def origin(self, name: str) -> str:
         """Where a value came from: ``default``, the file, the environment variable or the flag."""
         return self.origins.get(name, "default")
-
-    @property
-    def store_url(self) -> str:
-        """The viewer store's address, the default filled in."""
-        return self.store or f"lmdb:///{self.data / 'viewers'}"
 
     @property
     def base_url(self) -> str:

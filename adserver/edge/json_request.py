@@ -1,0 +1,95 @@
+"""The JSON ad request: bytes → ``AdRequest`` within limits, or the field that is wrong."""
+
+import json
+from typing import Final, NoReturn, get_args
+
+import msgspec
+
+from adserver.domain.errors import AdserverError, InvalidInput, Problem
+from adserver.domain.request import AdRequest, DeviceType, ForeignId, Intent
+
+_DECODE: Final = msgspec.json.Decoder(AdRequest).decode
+_ENUMS: Final[dict[str, tuple[str, ...]]] = {
+    "$.device.type": get_args(DeviceType),
+    "$.moment.intent": get_args(Intent),
+}
+ID_EXPECTATION: Final = "Expected 1 to 128 printable ASCII characters"
+
+
+class BadJson(AdserverError):
+    """The body is not a JSON document, or nested beyond reason."""
+
+
+def parse(body: bytes) -> AdRequest:
+    """Decode one ad request.
+
+    Raises
+    ------
+    BadJson
+        Not JSON, not UTF-8, trailing bytes, nested too deeply.
+    InvalidInput
+        JSON, but a field has the wrong type or is out of its limits.
+    """
+    try:
+        request = _DECODE(body)
+        if not body.isascii():
+            body.decode()  # the decoder skips unknown fields without looking at their bytes
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        _refuse(body, str(error))
+    viewer = request.viewer
+    if not is_id(request.placement):
+        raise InvalidInput("ad request", [Problem("$.placement", ID_EXPECTATION)])
+    if viewer.id is not None and not is_id(viewer.id):
+        raise InvalidInput("ad request", [Problem("$.viewer.id", ID_EXPECTATION)])
+    if viewer.ids:
+        _check_foreign(viewer.ids)
+    return request
+
+
+def is_id(text: str) -> bool:
+    """Whether the characters may stand in an id; the decoder has checked how many there are."""
+    return text.isascii() and text.isprintable()
+
+
+def _check_foreign(ids: tuple[ForeignId, ...]) -> None:
+    for index, foreign in enumerate(ids):
+        for name, text in (("source", foreign.source), ("id", foreign.id)):
+            if not is_id(text):
+                problem = Problem(f"$.viewer.ids[{index}].{name}", ID_EXPECTATION)
+                raise InvalidInput("ad request", [problem])
+
+
+def _invalid(message: str) -> InvalidInput:
+    """Take the decoder's sentence apart: ``Expected `int`, got `str` - at `$.path```."""
+    expectation, _, path = message.partition(" - at `")
+    path = path.rstrip("`") or "$"
+    if path in _ENUMS:
+        expectation += ", expected one of " + ", ".join(_ENUMS[path])
+    return InvalidInput("ad request", [Problem(path, expectation)])
+
+
+def _refuse(body: bytes, reason: str) -> NoReturn:
+    """Not JSON; but where only NaN or Infinity spoils it, say which field has it."""
+    not_a_number = object()
+    try:
+        document = json.loads(body, parse_constant=lambda _: not_a_number)
+        path = _find(document, not_a_number, "$")
+    except (ValueError, RecursionError):
+        path = None
+    if path is None:
+        raise BadJson(reason) from None
+    raise InvalidInput("ad request", [Problem(path, "Expected a finite number")]) from None
+
+
+def _find(node: object, wanted: object, path: str) -> str | None:
+    if node is wanted:
+        return path
+    children: list[tuple[str, object]] = []
+    if isinstance(node, dict):
+        children = [(f"{path}.{name}", child) for name, child in node.items()]
+    elif isinstance(node, list):
+        children = [(f"{path}[{index}]", child) for index, child in enumerate(node)]
+    found = (_find(child, wanted, where) for where, child in children)
+    return next((where for where in found if where is not None), None)

@@ -1,0 +1,190 @@
+"""The JSON answer: prepared bytes per variant, and the handful of fields that differ by request."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
+from typing import Any, Final, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from adserver.domain.campaign import Advertiser, Campaign, Creative, Media, Variant
+from adserver.domain.decision import Decision, IdRow, ValueRow
+from adserver.domain.units import MILLISECONDS_PER_SECOND, format_time_ms
+
+DECIMALS: Final = 7
+"""Of every number in an answer: sums of an explanation then hold far within 1e-5."""
+VARIANT_FRAGMENT: Final = "json"
+MEDIA_FRAGMENT: Final = "json_media"
+
+
+class Table(Protocol):
+    """Prepared bytes by index."""
+
+    def __getitem__(self, index: int, /) -> bytes:
+        """Bytes of one row."""
+        ...
+
+
+NO_ROWS: Final[Table] = ()
+"""The table of a server that has no snapshot yet."""
+
+
+class Handles(Struct, frozen=True, gc=False):
+    """What a player is given to report back with."""
+
+    decision_id: str
+    token: str
+    """Empty when nothing is shown."""
+    expires_ms: int
+
+
+def variant_fragment(
+    campaign: Campaign, creative: Creative, variant: Variant, _: Advertiser
+) -> bytes:
+    """Fields of an answer that only depend on the variant, without the braces."""
+    return _members(
+        {
+            "campaign": campaign.id,
+            "creative": creative.id,
+            "variant": variant.id,
+            "duration_ms": variant.duration_ms,
+            "skip_after_ms": variant.skip_after_ms,
+        }
+    )
+
+
+def media_fragment(media: Media, _: int) -> bytes:
+    """One entry of ``media``."""
+    return msgspec.json.encode(
+        {
+            "url": media.url,
+            "mime": media.mime,
+            "width": media.width,
+            "height": media.height,
+            "bitrate_kbps": media.bitrate_kbps,
+        }
+    )
+
+
+class JsonAnswers:
+    """Writes answers from one snapshot.
+
+    Parameters
+    ----------
+    texts
+        The snapshot's tables: ``variant`` and the two fragments above.
+    versions
+        Catalogue, policy and model; empty before there is a snapshot.
+    base_url
+        Where players reach this server.
+    """
+
+    __slots__ = ("_files", "_prepared", "_second", "_tail", "_track", "_until", "_variant_ids")
+
+    def __init__(
+        self, texts: Mapping[str, Table], versions: Mapping[str, str], base_url: str
+    ) -> None:
+        self._prepared: Table = texts.get(VARIANT_FRAGMENT, NO_ROWS)
+        self._files: Table = texts.get(MEDIA_FRAGMENT, NO_ROWS)
+        self._variant_ids: Table = texts.get("variant", NO_ROWS)
+        self._tail = b'"versions":' + msgspec.json.encode(versions)
+        url = msgspec.json.encode(f"{base_url}/v1/track/{{event}}?d=").decode()
+        self._track = f',"tracking_url":{url[:-1]}'
+        self._second = -1
+        self._until = ""
+
+    def show(
+        self,
+        decision: Decision,
+        handles: Handles,
+        media: Iterable[int],
+        explanation: bytes | None,
+    ) -> bytes:
+        """Answer with the chosen variant and the files at these indices."""
+        chosen = decision.chosen
+        values = decision.values
+        files = self._files
+        measures = (
+            f',"relevance":{number(values[ValueRow.RELEVANCE, chosen])}'
+            f',"threshold":{number(values[ValueRow.THRESHOLD, chosen] + decision.dose_part)}'
+            f',"propensity":{number(decision.propensity)}'
+            f',"surprise":{"true" if decision.surprise else "false"},"media":['
+        )
+        report = f']{self._track}{handles.token}","expires_at":"{self._time(handles.expires_ms)}",'
+        return b"".join(
+            (
+                f'{{"decision_id":"{handles.decision_id}","action":"show",'.encode(),
+                self._prepared[int(decision.ids[IdRow.VARIANT, chosen])],
+                measures.encode(),
+                b",".join([files[index] for index in media]),
+                report.encode(),
+                self._tail,
+                b"}" if explanation is None else b',"explanation":' + explanation + b"}",
+            )
+        )
+
+    def none(self, decision: Decision, handles: Handles, explanation: bytes | None) -> bytes:
+        """Answer with nothing, why, and what came closest."""
+        reason = "" if decision.reason is None else decision.reason.word
+        head = (
+            f'{{"decision_id":"{handles.decision_id}","action":"none",'
+            f'"reason":"{reason}","propensity":{number(decision.propensity)},'
+            f'"surprise":false,'
+        )
+        return b"".join(
+            (
+                head.encode(),
+                self._best(decision),
+                self._tail,
+                b"}" if explanation is None else b',"explanation":' + explanation + b"}",
+            )
+        )
+
+    def _best(self, decision: Decision) -> bytes:
+        """Name the most relevant of the shortlist, which need not stand first in it."""
+        relevances: Sequence[float] = decision.values[ValueRow.RELEVANCE].tolist()
+        if not relevances:
+            return b""
+        best = max(range(len(relevances)), key=relevances.__getitem__)
+        threshold = decision.values[ValueRow.THRESHOLD, best] + decision.dose_part
+        variant_id = self._variant_ids[int(decision.ids[IdRow.VARIANT, best])]
+        return b'"best":{"variant":%b,"relevance":%b,"threshold":%b},' % (
+            msgspec.json.encode(variant_id.decode()),
+            number(relevances[best]).encode(),
+            number(threshold).encode(),
+        )
+
+    def _time(self, time_ms: int) -> str:
+        """RFC 3339 in whole seconds; formatted once a second, as a decision has no time for it."""
+        second = time_ms // MILLISECONDS_PER_SECOND
+        if second != self._second:
+            self._until = format_time_ms(second * MILLISECONDS_PER_SECOND)
+            self._second = second
+        return self._until
+
+
+def number(value: Any) -> str:
+    """Write a number as JSON; what is absent or not finite as null, for JSON has no word for it."""
+    if value is None:
+        return "null"
+    value = float(value)
+    return repr(round(value, DECIMALS)) if isfinite(value) else "null"
+
+
+def render_explanation(explanation: Mapping[str, Any]) -> bytes:
+    """Encode an explanation, its numbers rounded alike and every one of them finite or null."""
+    return msgspec.json.encode(_tidy(explanation))
+
+
+def _tidy(node: Any) -> Any:
+    if isinstance(node, float):
+        return round(node, DECIMALS) if isfinite(node) else None
+    if isinstance(node, Mapping):
+        return {name: _tidy(child) for name, child in node.items()}
+    if isinstance(node, list | tuple):
+        return [_tidy(child) for child in node]
+    return node
+
+
+def _members(document: Mapping[str, Any]) -> bytes:
+    return msgspec.json.encode(document)[1:-1]

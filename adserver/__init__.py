@@ -1,0 +1,1 @@
+"""Personalised preroll decision server."""

@@ -1,0 +1,1 @@
+"""Catalogue, policy and model versions, and the columns compiled from them."""

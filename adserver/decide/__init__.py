@@ -1,0 +1,1 @@
+"""The decision core: a pure function over a snapshot."""

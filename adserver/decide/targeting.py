@@ -1,0 +1,149 @@
+"""From a request's values to the bitmap rows its candidates must have."""
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adserver.catalogue.columns import Columns, Place
+from adserver.domain.campaign import DIMENSIONS
+from adserver.domain.request import AdRequest
+
+ROWS_MAX: Final = 4096
+"""Bitmap rows one request can select; the request's own limits keep it far below."""
+QUARTER_HOUR_MS: Final = 900_000
+"""Every time zone's offset is a multiple of this, so a local hour is constant within one."""
+EARTH_RADIUS_KM: Final = 6371.0088
+TAXONOMY_WITH_PARENTS: Final = 1
+"""IAB Content Taxonomy 1.0 spells a child as its parent, a hyphen and a number: IAB1-5."""
+
+Values = tuple[str, ...]
+Reader = Callable[[AdRequest, Place, int], Values]
+
+
+def _one(word: str | None) -> Values:
+    """Return the value as the index spells it; absent = none."""
+    return (word.casefold(),) if word else ()
+
+
+def category_values(request: AdRequest) -> Values:
+    """Return the content's categories with all their parents: a target on a parent matches them."""
+    values: list[str] = []
+    for category in request.content.categories:
+        value = category.casefold()
+        values.append(value)
+        if request.content.cattax == TAXONOMY_WITH_PARENTS:
+            while "-" in value:
+                value = value.rpartition("-")[0]
+                values.append(value)
+    return tuple(values)
+
+
+def distance_km(lat: float, lon: float, other_lat: float, other_lon: float) -> float:
+    """Great-circle distance by the haversine formula, accurate for short and long ways."""
+    half_lat = math.radians(other_lat - lat) / 2
+    half_lon = math.radians(other_lon - lon) / 2
+    chord = (
+        math.sin(half_lat) ** 2
+        + math.cos(math.radians(lat)) * math.cos(math.radians(other_lat)) * math.sin(half_lon) ** 2
+    )
+    return 2 * EARTH_RADIUS_KM * math.asin(min(1.0, math.sqrt(chord)))
+
+
+class Targeting:
+    """The bitmap rows of one snapshot, and how to find those a request selects."""
+
+    def __init__(self, columns: Columns) -> None:
+        meta = columns.meta
+        self._circles = meta.circles
+        self._zones = {
+            place.time_zone: ZoneInfo(place.time_zone) for place in meta.placements.values()
+        }
+        self._hours: dict[tuple[str, int], Values] = {}
+        readers: dict[str, Reader] = {
+            "placement": lambda request, _place, _now: (request.placement.casefold(),),
+            "country": lambda request, _place, _now: _one(request.geo.country),
+            "region": lambda request, _place, _now: _one(request.geo.region),
+            "city": lambda request, _place, _now: _one(request.geo.city),
+            "device": lambda request, _place, _now: _one(request.device.type),
+            "os": lambda request, _place, _now: _one(request.device.os),
+            "language": lambda request, _place, _now: _one(request.content.language),
+            "category": lambda request, _place, _now: category_values(request),
+            "keyword": lambda request, _place, _now: tuple(
+                word.casefold() for word in request.content.keywords
+            ),
+            "moment": lambda request, _place, _now: _one(request.moment.intent),
+            "hour_of_week": self._hour_of_week,
+            "near": self._near,
+        }
+        # A dimension nobody targets costs nothing.
+        self._wanted = [
+            (readers[name], meta.targets[name].any_row, meta.targets[name].rows)
+            for name in DIMENSIONS
+            if name in meta.targets
+        ]
+        self._refused = [
+            (readers[name], meta.excludes[name]) for name in DIMENSIONS if meta.excludes.get(name)
+        ]
+        self._rows = np.zeros(ROWS_MAX, np.int32)
+        self._row_start = np.zeros(len(DIMENSIONS) + 1, np.int32)
+        self._refused_rows = np.zeros(ROWS_MAX, np.int32)
+
+    def select(
+        self, request: AdRequest, place: Place, now_ms: int
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+        """Return (rows, row_start, refused) as ``kernels.eligibility.match_campaigns`` takes them.
+
+        Views of this object's buffers: valid until the next call.
+        """
+        rows: list[int] = []
+        starts = [0]
+        for read, any_row, by_value in self._wanted:
+            rows.append(any_row)
+            for value in read(request, place, now_ms):
+                row = by_value.get(value)
+                if row is not None:
+                    rows.append(row)
+            starts.append(len(rows))
+        refused: list[int] = []
+        for read, by_value in self._refused:
+            for value in read(request, place, now_ms):
+                row = by_value.get(value)
+                if row is not None:
+                    refused.append(row)
+        self._rows[: len(rows)] = rows
+        self._row_start[: len(starts)] = starts
+        if refused:
+            self._refused_rows[: len(refused)] = refused
+        return (
+            self._rows[: len(rows)],
+            self._row_start[: len(starts)],
+            self._refused_rows[: len(refused)],
+        )
+
+    def _hour_of_week(self, _request: AdRequest, place: Place, now_ms: int) -> Values:
+        quarter = now_ms // QUARTER_HOUR_MS
+        key = (place.time_zone, quarter)
+        values = self._hours.get(key)
+        if values is None:
+            self._hours.clear()
+            local = datetime.fromtimestamp(quarter * 900, UTC).astimezone(
+                self._zones[place.time_zone]
+            )
+            values = (str(local.weekday() * 24 + local.hour),)
+            self._hours[key] = values
+        return values
+
+    def _near(self, request: AdRequest, _place: Place, _now_ms: int) -> Values:
+        lat, lon = request.geo.lat, request.geo.lon
+        if lat is None or lon is None:
+            return ()
+        return tuple(
+            value
+            for value, circle_lat, circle_lon, radius_km in self._circles
+            if distance_km(lat, lon, circle_lat, circle_lon) <= radius_km
+        )

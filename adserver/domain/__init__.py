@@ -1,0 +1,1 @@
+"""The vocabulary: requests, decisions, records, events; no behaviour that reads the world."""

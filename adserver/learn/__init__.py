@@ -1,0 +1,1 @@
+"""From outcomes to a model: profiles, heads, calibration, evaluation."""

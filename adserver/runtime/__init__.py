@@ -1,0 +1,1 @@
+"""Clock, entropy, shared counters: the world behind small interfaces."""

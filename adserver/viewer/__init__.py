@@ -1,0 +1,1 @@
+"""Viewer records and the engines that keep them."""

@@ -1,0 +1,1 @@
+"""Worlds to decide in: the demo data and seeded synthetic ones."""

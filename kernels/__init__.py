@@ -1,0 +1,1 @@
+"""Numba kernels of the decision; NumPy and numba only."""

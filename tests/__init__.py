@@ -1,0 +1,1 @@
+"""Tests of adserver and its kernels; README.md says which kind goes where."""

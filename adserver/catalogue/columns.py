@@ -8,7 +8,7 @@ Variants are sorted by campaign, so a campaign's variants are the half-open rang
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final, get_origin
 
 import numpy as np
@@ -187,7 +187,7 @@ class Columns:
 
 
 ARRAYS: Final[tuple[str, ...]] = tuple(
-    name for name, kind in Columns.__annotations__.items() if get_origin(kind) is np.ndarray
+    row.name for row in fields(Columns) if get_origin(row.type) is np.ndarray
 )
 """The fields of ``Columns`` that files carry as ``.npy``."""
 

@@ -2,19 +2,20 @@
 
 from collections.abc import Iterator, Mapping
 
+from adserver.decide.moment import Moment
 from adserver.domain.request import AdRequest
 
 
-def context_features(request: AdRequest) -> Iterator[str]:
+def context_features(request: AdRequest, moment: Moment) -> Iterator[str]:
     """Yield the names of the features that hold for this request."""
     if request.device.type is not None:
         yield f"device:{request.device.type}"
-    if request.moment.intent is not None:
-        yield f"intent:{request.moment.intent}"
+    if moment.intent is not None:
+        yield f"intent:{moment.intent}"
 
 
-def context_weight(weights: Mapping[str, float], request: AdRequest) -> float:
+def context_weight(weights: Mapping[str, float], request: AdRequest, moment: Moment) -> float:
     """Return the sum of the head's weights over the request's features."""
     if not weights:
         return 0.0
-    return sum(weights.get(feature, 0.0) for feature in context_features(request))
+    return sum(weights.get(feature, 0.0) for feature in context_features(request, moment))

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from adserver.catalogue.columns import Columns, HeadWeights
 from adserver.decide.context import context_weight
+from adserver.decide.moment import Moment
 from adserver.domain.decision import Decision, IdRow, ValueRow
 from adserver.domain.reasons import STAGE_REASONS, Reason, Stage
 from adserver.domain.request import AdRequest
@@ -31,7 +32,11 @@ def explain(
         "candidates": candidates,
         "runner_up": candidates[others[0]]["variant"] if others else None,
         "margin": margin(decision, best) if candidates else None,
-        "moment": {"intent": request.moment.intent, "urgency": request.moment.urgency},
+        "moment": {
+            "intent": decision.intent,
+            "urgency": decision.urgency,
+            "source": decision.moment_source,
+        },
     }
 
 
@@ -87,6 +92,9 @@ def _candidate(
     k = int(decision.ids[IdRow.CAMPAIGN, j])
     value = decision.values[:, j].astype(float)
     personal = viewer is not None and not viewer.opted_out
+    moment = Moment(
+        decision.hour_of_week, decision.intent, decision.urgency, decision.moment_source
+    )
     viewer_weights = (
         (viewer.weight_complete, viewer.weight_annoyed) if viewer and personal else (0.0, 0.0)
     )
@@ -104,7 +112,7 @@ def _candidate(
                 variant=float(columns.variant_weights[h, v]),
                 viewer=viewer_weights[h],
                 affinity=float(value[ValueRow.AFFINITY]),
-                context=context_weight(head.context, request),
+                context=context_weight(head.context, request, moment),
                 dose=float(value[ValueRow.DOSE]),
             )
             for h, (name, head) in enumerate(zip(HEADS, (meta.complete, meta.annoyed), strict=True))

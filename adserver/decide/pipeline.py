@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from adserver.catalogue.columns import BID_CPM_MICROS, HOUSE_TIER, TIER, Columns, Place
 from adserver.decide.context import context_weight
+from adserver.decide.moment import Moment, read_moment
 from adserver.decide.targeting import Targeting
 from adserver.domain.decision import NOTHING, SHORTLIST_MAX, Decision, Exploration
 from adserver.domain.reasons import STAGE_REASONS, Reason, Stage
@@ -28,6 +29,8 @@ GAMMA_PER_ROOT_OUTCOME: Final = 30.0
 """gamma = 30 sqrt(resolved outcomes), up to the policy's gamma_max."""
 PLAYERS_REMEMBERED: Final = 256
 DURATION_MS_MAX: Final = np.iinfo(np.int32).max
+NO_MOMENT: Final = Moment(-1, None, None, None)
+"""Of a decision made before the moment was read."""
 NO_STATE: Final = np.zeros(0, np.uint32)
 NO_STATE.flags.writeable = False
 
@@ -58,6 +61,7 @@ class Decider:
         self._values = np.zeros((8, SHORTLIST_MAX), np.float32)
         self._counts = np.zeros(len(Stage) + 1, np.int64)
         self._rest = np.zeros(2, np.float64)
+        self._moment = NO_MOMENT
         self._result = np.zeros(choice.N_RESULTS, np.float64)
         self._stranger = np.zeros(meta.dim, np.float32)
         self._limits = np.zeros(scoring.N_LIMITS, np.int64)
@@ -104,27 +108,34 @@ class Decider:
         columns = self.columns
         place = columns.meta.placements.get(request.placement)
         if place is None:
-            self._counts[:] = 0
+            self._forget()
             self._counts[0] = columns.variant_count
             return self._without_candidates(now_ms, decision_id, draw)
 
-        self._match(request, place, now_ms)
+        hour_of_week = self._targeting.hour_of_week(place, now_ms)
+        moment = self._moment = read_moment(request, viewer, now_ms, hour_of_week)
+        self._match(request, moment, now_ms)
         self._apply_viewer(viewer, now_ms)
-        length = self._shortlist(request, place, viewer, now_ms)
+        length = self._shortlist(request, place, moment, viewer, now_ms)
         if length == 0:
             return self._without_candidates(now_ms, decision_id, draw)
         return self._choose(length, place, now_ms, decision_id, draw)
 
     def gate(self, reason: Reason, now_ms: int, decision_id: bytes) -> Decision:
         """Return the decision to show nothing that is made before any candidate is looked at."""
-        self._counts[:] = 0
-        self._viewer[:] = 0.0
-        self._rest[:] = np.nan
+        self._forget()
         return self._decision(
             0, now_ms, decision_id, chosen=NOTHING, reason=reason, draw=0.0, drawn=False
         )
 
-    def _match(self, request: AdRequest, place: Place, now_ms: int) -> None:
+    def _forget(self) -> None:
+        """Wipe what the last decision left, where this one will not look at a candidate."""
+        self._moment = NO_MOMENT
+        self._counts[:] = 0
+        self._viewer[:] = 0.0
+        self._rest[:] = np.nan
+
+    def _match(self, request: AdRequest, moment: Moment, now_ms: int) -> None:
         """Flight and targeting: the bitmap of campaigns that want this request."""
         columns = self.columns
         if not self._flight_from_ms <= now_ms < self._flight_until_ms:
@@ -136,7 +147,7 @@ class Decider:
                 self._flight,
             )
             self._flight_from_ms, self._flight_until_ms = now_ms, int(self._flight[1])
-        rows, row_start, refused = self._targeting.select(request, place, now_ms)
+        rows, row_start, refused = self._targeting.select(request, moment)
         eligibility.match_campaigns(
             columns.bitmaps, rows, row_start, refused, self._in_flight, self._matched
         )
@@ -166,7 +177,12 @@ class Decider:
         )
 
     def _shortlist(
-        self, request: AdRequest, place: Place, viewer: OpenRecord | None, now_ms: int
+        self,
+        request: AdRequest,
+        place: Place,
+        moment: Moment,
+        viewer: OpenRecord | None,
+        now_ms: int,
     ) -> int:
         """Player, suppression, caps, budget, relevance: the shortlist's length."""
         columns = self.columns
@@ -177,7 +193,7 @@ class Decider:
             player.skippable is False,
             self._viewer[dosage.VIEWER_CAPPED] != 0.0,
         )
-        self._set_request_weights(request, viewer, now_ms)
+        self._set_request_weights(request, moment, viewer, now_ms)
         personal = viewer is not None and not viewer.opted_out
         return scoring.shortlist_candidates(
             columns.vectors,
@@ -291,6 +307,10 @@ class Decider:
             draw=draw,
             propensity=float(self._result[choice.P_CHOSEN]) if drawn else None,
             surprise=surprise,
+            hour_of_week=self._moment.hour_of_week,
+            intent=self._moment.intent,
+            urgency=self._moment.urgency,
+            moment_source=self._moment.source,
             ids=self._ids[:, :length],
             values=values,
             p_nothing=float(self._result[choice.P_NOTHING]) if drawn else 1.0,
@@ -352,13 +372,13 @@ class Decider:
         weights[scoring.ANNOYANCE_COST] = meta.policy.annoyance_cost
 
     def _set_request_weights(
-        self, request: AdRequest, viewer: OpenRecord | None, now_ms: int
+        self, request: AdRequest, moment: Moment, viewer: OpenRecord | None, now_ms: int
     ) -> None:
         """Write the weights of this request: what is the same for all its candidates."""
         meta = self.columns.meta
         weights = self._weights
-        bias_c = context_weight(meta.complete.context, request)
-        bias_n = context_weight(meta.annoyed.context, request)
+        bias_c = context_weight(meta.complete.context, request, moment)
+        bias_n = context_weight(meta.annoyed.context, request, moment)
         scale = 0.0
         if viewer is not None and not viewer.opted_out:
             bias_c += viewer.weight_complete

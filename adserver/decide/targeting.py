@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adserver.catalogue.columns import Columns, Place
+from adserver.decide.moment import Moment
 from adserver.domain.campaign import DIMENSIONS
 from adserver.domain.request import AdRequest
 
@@ -22,7 +23,7 @@ TAXONOMY_WITH_PARENTS: Final = 1
 """IAB Content Taxonomy 1.0 spells a child as its parent, a hyphen and a number: IAB1-5."""
 
 Values = tuple[str, ...]
-Reader = Callable[[AdRequest, Place, int], Values]
+Reader = Callable[[AdRequest, Moment], Values]
 
 
 def _one(word: str | None) -> Values:
@@ -63,21 +64,21 @@ class Targeting:
         self._zones = {
             place.time_zone: ZoneInfo(place.time_zone) for place in meta.placements.values()
         }
-        self._hours: dict[tuple[str, int], Values] = {}
+        self._hours: dict[tuple[str, int], int] = {}
         readers: dict[str, Reader] = {
-            "placement": lambda request, _place, _now: (request.placement.casefold(),),
-            "country": lambda request, _place, _now: _one(request.geo.country),
-            "region": lambda request, _place, _now: _one(request.geo.region),
-            "city": lambda request, _place, _now: _one(request.geo.city),
-            "device": lambda request, _place, _now: _one(request.device.type),
-            "os": lambda request, _place, _now: _one(request.device.os),
-            "language": lambda request, _place, _now: _one(request.content.language),
-            "category": lambda request, _place, _now: category_values(request),
-            "keyword": lambda request, _place, _now: tuple(
+            "placement": lambda request, _moment: (request.placement.casefold(),),
+            "country": lambda request, _moment: _one(request.geo.country),
+            "region": lambda request, _moment: _one(request.geo.region),
+            "city": lambda request, _moment: _one(request.geo.city),
+            "device": lambda request, _moment: _one(request.device.type),
+            "os": lambda request, _moment: _one(request.device.os),
+            "language": lambda request, _moment: _one(request.content.language),
+            "category": lambda request, _moment: category_values(request),
+            "keyword": lambda request, _moment: tuple(
                 word.casefold() for word in request.content.keywords
             ),
-            "moment": lambda request, _place, _now: _one(request.moment.intent),
-            "hour_of_week": self._hour_of_week,
+            "moment": lambda _request, moment: _one(moment.intent),
+            "hour_of_week": lambda _request, moment: (str(moment.hour_of_week),),
             "near": self._near,
         }
         # A dimension nobody targets costs nothing.
@@ -94,7 +95,7 @@ class Targeting:
         self._refused_rows = np.zeros(ROWS_MAX, np.int32)
 
     def select(
-        self, request: AdRequest, place: Place, now_ms: int
+        self, request: AdRequest, moment: Moment
     ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
         """Return (rows, row_start, refused) as ``kernels.eligibility.match_campaigns`` takes them.
 
@@ -104,14 +105,14 @@ class Targeting:
         starts = [0]
         for read, any_row, by_value in self._wanted:
             rows.append(any_row)
-            for value in read(request, place, now_ms):
+            for value in read(request, moment):
                 row = by_value.get(value)
                 if row is not None:
                     rows.append(row)
             starts.append(len(rows))
         refused: list[int] = []
         for read, by_value in self._refused:
-            for value in read(request, place, now_ms):
+            for value in read(request, moment):
                 row = by_value.get(value)
                 if row is not None:
                     refused.append(row)
@@ -125,20 +126,21 @@ class Targeting:
             self._refused_rows[: len(refused)],
         )
 
-    def _hour_of_week(self, _request: AdRequest, place: Place, now_ms: int) -> Values:
+    def hour_of_week(self, place: Place, now_ms: int) -> int:
+        """Return 0-167 from Monday 00:00 in the placement's time zone."""
         quarter = now_ms // QUARTER_HOUR_MS
         key = (place.time_zone, quarter)
-        values = self._hours.get(key)
-        if values is None:
+        hour = self._hours.get(key)
+        if hour is None:
             self._hours.clear()
             local = datetime.fromtimestamp(quarter * 900, UTC).astimezone(
                 self._zones[place.time_zone]
             )
-            values = (str(local.weekday() * 24 + local.hour),)
-            self._hours[key] = values
-        return values
+            hour = local.weekday() * 24 + local.hour
+            self._hours[key] = hour
+        return hour
 
-    def _near(self, request: AdRequest, _place: Place, _now_ms: int) -> Values:
+    def _near(self, request: AdRequest, _moment: Moment) -> Values:
         lat, lon = request.geo.lat, request.geo.lon
         if lat is None or lon is None:
             return ()

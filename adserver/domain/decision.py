@@ -60,6 +60,13 @@ class Decision(Struct, kw_only=True):
     draw: float
     propensity: float | None
     surprise: bool
+    hour_of_week: int
+    """0-167 from Monday 00:00 where the placement is; -1 when no placement was looked at."""
+    intent: str | None
+    """What the viewer was taken to be about to do, given or inferred."""
+    urgency: float | None
+    moment_source: str | None
+    """The rule that read the moment; ``decide.moment`` states them."""
     ids: NDArray[np.int32]
     """int32[3, n_shortlisted]; rows are ``IdRow``; indices into the snapshot's columns."""
     values: NDArray[np.float32]

@@ -2,6 +2,7 @@
 
 import math
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -34,6 +35,15 @@ from tests.decide.small import (
 )
 
 DRAMA = campaign("drama", variant("rain", [1.0, 0.0]), variant("fire", [0.0, 1.0]))
+
+
+ROTTERDAM = {"lat": 51.92, "lon": 4.48, "radius_km": 5}
+AMSTERDAM = {"lat": 52.37, "lon": 4.9, "radius_km": 5}
+SOUTH = {"lat": 51.9, "lon": 4.5}
+IAB1, IAB1_5, IAB7_1, IAB10_1 = (
+    {"categories": [c]} for c in ("IAB1", "IAB1-5", "IAB7-1", "IAB10-1")
+)
+TV = {"type": "tv"}
 
 
 def impression(age_s: int, name: str = "drama", creative: str = "rain-creative", **fields):
@@ -192,17 +202,18 @@ def test_the_highest_threshold_level_applies_and_the_policy_goes_before_the_cata
 @pytest.mark.parametrize(
     ("targeting", "asked", "wanted"),
     [
-        ({"category": ["IAB1"]}, {"content": {"categories": ["IAB1-5"]}}, True),
-        ({"category": ["IAB1-5"]}, {"content": {"categories": ["IAB1"]}}, False),
-        ({"category": ["iab1"]}, {"content": {"categories": ["IAB10-1"]}}, False),
+        ({"category": ["IAB1"]}, {"content": IAB1_5}, True),
+        ({"category": ["IAB1-5"]}, {"content": IAB1}, False),
+        ({"category": ["iab1"]}, {"content": IAB10_1}, False),
         ({"country": ["nl"]}, {"geo": {"country": "NL"}}, True),
-        ({"not": {"category": ["IAB7"]}}, {"content": {"categories": ["IAB7-1"]}}, False),
+        ({"not": {"category": ["IAB7"]}}, {"content": IAB7_1}, False),
         ({"not": {"category": ["IAB7"]}}, {}, True),
-        ({"near": [{"lat": 51.92, "lon": 4.48, "radius_km": 5}]}, {"geo": {"lat": 51.9, "lon": 4.5}}, True),
-        ({"near": [{"lat": 52.37, "lon": 4.9, "radius_km": 5}]}, {"geo": {"lat": 51.9, "lon": 4.5}}, False),
-        ({"near": [{"lat": 52.37, "lon": 4.9, "radius_km": 5}]}, {}, False),
-        ({"device": ["tv"], "moment": ["buy"]}, {"device": {"type": "tv"}, "moment": {"intent": "buy"}}, True),
-        ({"device": ["tv"], "moment": ["buy"]}, {"device": {"type": "tv"}}, False),
+        ({"near": [ROTTERDAM]}, {"geo": SOUTH}, True),
+        ({"near": [AMSTERDAM]}, {"geo": SOUTH}, False),
+        ({"near": [AMSTERDAM]}, {}, False),
+        ({"device": ["tv"], "moment": ["buy"]}, {"device": TV, "moment": {"intent": "buy"}}, True),
+        ({"device": ["tv"], "moment": ["buy"]}, {"device": TV}, False),
+        ({"moment": ["do"]}, {"content": {"title": "How to paint a door"}}, True),
         ({"keyword": ["Space", "sea"]}, {"content": {"keywords": ["SEA"]}}, True),
         ({"placement": ["home"]}, {}, True),
         ({"placement": ["other"]}, {}, False),
@@ -258,6 +269,18 @@ def test_the_marks_of_one_viewer_do_not_reach_the_next():
     assert fresh.shown
     assert fresh.dose == 0.0
     assert not fresh.values[3].any()
+
+
+def test_an_unknown_placement_remembers_nothing_of_the_last_decision():
+    decider = Decider(columns(DRAMA))
+    decider.decide(request(), viewer(impressions=[impression(10)]), NOW_MS, DECISION_ID, 0.5)
+    for decision in (
+        decider.decide(request(placement="elsewhere"), None, NOW_MS, DECISION_ID, 0.5),
+        decider.gate(Reason.OVERLOAD, NOW_MS, DECISION_ID),
+    ):
+        assert decision.dose == 0.0
+        assert decision.hour_of_week == -1
+        assert math.isnan(decision.rest_best_relevance)
 
 
 @pytest.mark.parametrize("exploration", ["greedy", "epsilon_greedy", "inverse_gap"])
@@ -349,5 +372,5 @@ def test_explanations_add_up(who, ages):
             candidate["p_complete"] - candidate["annoyance_cost"] * candidate["p_annoyed"], abs=1e-5
         )
     stages = explanation["stages"]
-    assert all(a["out"] == b["in"] for a, b in zip(stages, stages[1:], strict=False))
+    assert all(a["out"] == b["in"] for a, b in pairwise(stages))
     assert all(row["in"] - row["out"] == sum(row["reasons"].values()) for row in stages[:6])

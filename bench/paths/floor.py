@@ -1,0 +1,54 @@
+"""The bare-Starlette floor: what the same work costs when nothing is decided.
+
+A plain route with Request and Response parses the same input and returns the same number of bytes.
+No adserver can answer faster on this server without leaving the framework, so the ratio to it is
+what our own code costs, on any machine.
+"""
+
+import argparse
+from pathlib import Path
+
+import orjson
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from bench.servers import listen, serve
+
+
+def application(answer: bytes) -> Starlette:
+    """Return the app; the body is an answer of the real server."""
+
+    async def decisions(request: Request) -> Response:
+        orjson.loads(await request.body())
+        return Response(answer, media_type="application/json")
+
+    async def vast_tag(request: Request) -> Response:
+        dict(request.query_params)
+        return Response(answer, media_type="application/xml")
+
+    async def ready(_: Request) -> Response:
+        return Response(b"ready")
+
+    # The measured route stands first, as it does in the real server: each route above costs 1 µs.
+    return Starlette(
+        routes=[
+            Route("/v1/decisions", decisions, methods=["POST"]),
+            Route("/v1/vast", vast_tag),
+            Route("/readyz", ready),
+        ]
+    )
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    parser = argparse.ArgumentParser(prog="python -m bench.paths.floor")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--answer", type=Path, required=True, help="file with the body")
+    arguments = parser.parse_args()
+    serve(application(arguments.answer.read_bytes()), listen(arguments.port))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""The viewer record's bytes: version 1, little-endian, every part aligned to 4.
+
+==========  ======================================================================
+bytes       content
+==========  ======================================================================
+60          header: version u16, dim u16, flags u16, intent u16, pseudonym key 16 s,
+            vector / last seen / intent time i64 ms, weights complete and annoyed f32,
+            state words u32
+4 * dim     vector, float32
+4 * words   state, uint32
+==========  ======================================================================
+
+State is one word of impression count, three words an impression (time word, campaign key, creative
+key), oldest first, then suppression groups to the end: a head ``kind << 24 | cause << 16 | keys``,
+``until_s``, and the keys. A time word counts seconds since 2020 in 31 bits; the top bit marks a
+surprise.
+
+The header is 60 bytes and not 64 so that d=64 with 16 impressions is 512 bytes.
+"""
+
+from math import isfinite
+from struct import Struct as Layout
+from struct import error as LayoutError  # noqa: N812  (struct spells its exception in lower case)
+from struct import pack
+from typing import Final, NoReturn
+
+import numpy as np
+
+from adserver.domain.errors import Broken
+from adserver.domain.viewer import (
+    PSEUDONYM_KEY_BYTES,
+    Impression,
+    OpenRecord,
+    Suppression,
+    SuppressionCause,
+    SuppressionKind,
+    ViewerRecord,
+)
+
+VERSION: Final = 1
+EPOCH_2020_S: Final = 1_577_836_800
+"""What time words count from: 2020-01-01T00:00:00Z."""
+TIME_MASK: Final = 0x7FFFFFFF
+SURPRISE_BIT: Final = 0x80000000
+GROUP_KEYS_MAX: Final = 0xFFFF
+"""Keys one suppression group can count; longer ones are split."""
+
+_HEADER: Final = Layout("<HHHH16sqqqffI")
+_OPTED_OUT: Final = 1
+_WORD_BYTES: Final = 4
+_IMPRESSION_WORDS: Final = 3
+_GROUP_WORDS: Final = 2
+_F4: Final = np.dtype("<f4")
+_U4: Final = np.dtype("<u4")
+_COUNT: Final = Layout("<I")
+_GROUP_COUNT: Final = Layout("<H")
+
+
+def new_record(dim: int, pseudonym_key: bytes) -> ViewerRecord:
+    """Return a viewer of whom nothing is known; the key is fresh entropy, never derived."""
+    return ViewerRecord(pseudonym_key=pseudonym_key, vector=np.zeros(dim, np.float32))
+
+
+def encode(record: ViewerRecord) -> bytes:
+    """Lay the record out; Broken when it holds what the layout cannot, so no damage is stored."""
+    vector = np.ascontiguousarray(record.vector, _F4)
+    if vector.ndim != 1 or not np.isfinite(vector).all():
+        raise Broken(f"a viewer vector must be one row of finite numbers, not {record.vector!r}")
+    if not (isfinite(record.weight_complete) and isfinite(record.weight_annoyed)):
+        raise Broken("a viewer's weights must be finite")
+    if len(record.pseudonym_key) != PSEUDONYM_KEY_BYTES:
+        raise Broken(f"a pseudonym key has {PSEUDONYM_KEY_BYTES} bytes")
+    words = [*_impression_words(record.impressions), *_suppression_words(record.suppressions)]
+    try:
+        header = _HEADER.pack(
+            VERSION,
+            len(vector),
+            _OPTED_OUT if record.opted_out else 0,
+            record.intent,
+            record.pseudonym_key,
+            record.vector_ms,
+            record.last_seen_ms,
+            record.intent_ms,
+            record.weight_complete,
+            record.weight_annoyed,
+            len(words),
+        )
+        return b"".join((header, vector.tobytes(), pack(f"<{len(words)}I", *words)))
+    except (LayoutError, OverflowError) as error:
+        raise Broken(f"a viewer record does not fit its layout: {error}") from error
+
+
+def _impression_words(impressions: list[Impression]) -> list[int]:
+    words = [len(impressions)]
+    for impression in impressions:
+        elapsed_s = impression.time_s - EPOCH_2020_S
+        if not 0 <= elapsed_s <= TIME_MASK:
+            raise Broken(f"an impression at {impression.time_s} s is outside 2020 to 2088")
+        surprise = SURPRISE_BIT if impression.surprise else 0
+        words += (elapsed_s | surprise, impression.campaign, impression.creative)
+    return words
+
+
+def _suppression_words(suppressions: list[Suppression]) -> list[int]:
+    words: list[int] = []
+    for suppression in suppressions:
+        keys = suppression.keys
+        # An empty suppression keeps its group: what was written is what is read.
+        for start in range(0, len(keys) or 1, GROUP_KEYS_MAX):
+            part = keys[start : start + GROUP_KEYS_MAX]
+            words += (
+                suppression.kind << 24 | suppression.cause << 16 | len(part),
+                suppression.until_s,
+                *part,
+            )
+    return words
+
+
+def open_record(raw: bytes) -> OpenRecord:
+    """Read the scalars and lay read-only views over the arrays: nothing is copied.
+
+    Every count is checked against the length, so that a kernel may trust the views.
+    """
+    if len(raw) < _HEADER.size:
+        _refuse(raw)
+    (
+        version,
+        dim,
+        flags,
+        intent,
+        pseudonym_key,
+        vector_ms,
+        last_seen_ms,
+        intent_ms,
+        weight_complete,
+        weight_annoyed,
+        state_words,
+    ) = _HEADER.unpack_from(raw)
+    end = len(raw)
+    start = _HEADER.size + _WORD_BYTES * dim
+    if version != VERSION or not dim or not state_words or end != start + _WORD_BYTES * state_words:
+        _refuse(raw)
+    at: int = start + _WORD_BYTES * (1 + _IMPRESSION_WORDS * _COUNT.unpack_from(raw, start)[0])
+    while at < end:
+        at += _WORD_BYTES * (_GROUP_WORDS + _GROUP_COUNT.unpack_from(raw, at)[0])
+    if at != end:
+        _refuse(raw)
+    return OpenRecord(
+        pseudonym_key,
+        vector_ms,
+        last_seen_ms,
+        intent,
+        intent_ms,
+        weight_complete,
+        weight_annoyed,
+        flags & _OPTED_OUT != 0,
+        np.frombuffer(raw, _F4, dim, _HEADER.size),
+        np.frombuffer(raw, _U4, state_words, start),
+    )
+
+
+def decode(raw: bytes) -> ViewerRecord:
+    """Read the whole record; its vector is a read-only view of ``raw``."""
+    opened = open_record(raw)
+    words: list[int] = opened.state.tolist()
+    start = 1 + _IMPRESSION_WORDS * words[0]
+    impressions = [
+        Impression(
+            time_s=EPOCH_2020_S + (words[at] & TIME_MASK),
+            campaign=words[at + 1],
+            creative=words[at + 2],
+            surprise=words[at] & SURPRISE_BIT != 0,
+        )
+        for at in range(1, start, _IMPRESSION_WORDS)
+    ]
+    return ViewerRecord(
+        pseudonym_key=opened.pseudonym_key,
+        vector=opened.vector,
+        vector_ms=opened.vector_ms,
+        weight_complete=opened.weight_complete,
+        weight_annoyed=opened.weight_annoyed,
+        last_seen_ms=opened.last_seen_ms,
+        intent=opened.intent,
+        intent_ms=opened.intent_ms,
+        opted_out=opened.opted_out,
+        impressions=impressions,
+        suppressions=_suppressions(words, start),
+    )
+
+
+def _suppressions(words: list[int], start: int) -> list[Suppression]:
+    suppressions: list[Suppression] = []
+    previous = (0, 0)
+    while start < len(words):
+        head, until_s = words[start : start + _GROUP_WORDS]
+        count = head & GROUP_KEYS_MAX
+        keys = words[start + _GROUP_WORDS : start + _GROUP_WORDS + count]
+        start += _GROUP_WORDS + count
+        # A full group goes on in the next one of the same head: the other half of the split.
+        if previous == (head | GROUP_KEYS_MAX, until_s):
+            suppressions[-1].keys.extend(keys)
+        else:
+            try:
+                kind, cause = SuppressionKind(head >> 24), SuppressionCause(head >> 16 & 0xFF)
+            except ValueError as error:
+                raise Broken(f"a viewer record holds a strange suppression: {error}") from error
+            suppressions.append(Suppression(kind=kind, cause=cause, until_s=until_s, keys=keys))
+        previous = (head, until_s)
+    return suppressions
+
+
+def _refuse(raw: bytes) -> NoReturn:
+    """Say what is wrong with bytes that are no record of ours."""
+    if len(raw) >= _HEADER.size:
+        version = _HEADER.unpack_from(raw)[0]
+        if version != VERSION:
+            raise Broken(f"a viewer record has version {version}; this program reads {VERSION}")
+    raise Broken(f"a viewer record is damaged: its counts do not fit its {len(raw)} bytes")

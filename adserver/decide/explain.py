@@ -5,8 +5,9 @@ from typing import Any, Final
 
 from adserver.catalogue.columns import Columns, HeadWeights
 from adserver.decide.context import context_weight
+from adserver.decide.flip import flip
 from adserver.decide.moment import Moment
-from adserver.domain.decision import Decision, IdRow, ValueRow
+from adserver.domain.decision import NOTHING, Decision, IdRow, ValueRow
 from adserver.domain.reasons import STAGE_REASONS, Reason, Stage
 from adserver.domain.request import AdRequest
 from adserver.domain.viewer import OpenRecord
@@ -32,12 +33,29 @@ def explain(
         "candidates": candidates,
         "runner_up": candidates[others[0]]["variant"] if others else None,
         "margin": margin(decision, best) if candidates else None,
+        "flip": named_flip(decision, [candidate["variant"] for candidate in candidates]),
         "moment": {
             "intent": decision.intent,
             "urgency": decision.urgency,
             "source": decision.moment_source,
         },
     }
+
+
+def named_flip(decision: Decision, variants: list[str]) -> dict[str, Any] | None:
+    """Return ``flip`` with variants by name; None as a name is nothing."""
+    found = flip(decision)
+    if found is None:
+        return None
+
+    def name(column: int) -> str | None:
+        return None if column == NOTHING else variants[column]
+
+    levers = {
+        lever: {"by": pull["by"], "then": name(pull["then"])}
+        for lever, pull in found["levers"].items()
+    }
+    return {**found, "preferred": name(found["preferred"]), "levers": levers}
 
 
 def margin(decision: Decision, column: int) -> float:

@@ -13,7 +13,7 @@ from adserver.domain.decision import Decision
 from adserver.domain.model import Calibrator, Head, Model
 from adserver.domain.policy import Policy
 from adserver.domain.request import AdRequest
-from adserver.domain.viewer import OpenRecord, ViewerRecord
+from adserver.domain.viewer import Impression, OpenRecord, ViewerRecord, key32
 from adserver.viewer.codec import encode, open_record
 
 NOW_MS = 1_790_000_000_000
@@ -69,6 +69,15 @@ def viewer(vector: tuple[float, float] = (0.0, 0.0), **fields: Any) -> OpenRecor
         **fields,
     )
     return open_record(encode(record))
+
+
+def impression(age_s: int, name: str = "drama", creative: str = "rain-creative", **fields):
+    return Impression(
+        time_s=NOW_MS // 1000 - age_s,
+        campaign=key32("campaign", name),
+        creative=key32("creative", creative),
+        **fields,
+    )
 
 
 def decide(

@@ -16,7 +16,6 @@ from adserver.domain.policy import Cap, DoseSettings, Policy, Thresholds, Viewer
 from adserver.domain.reasons import Reason
 from adserver.domain.viewer import (
     FOREVER_S,
-    Impression,
     Suppression,
     SuppressionCause,
     SuppressionKind,
@@ -28,6 +27,7 @@ from tests.decide.small import (
     campaign,
     columns,
     decide,
+    impression,
     request,
     shown,
     variant,
@@ -44,15 +44,6 @@ IAB1, IAB1_5, IAB7_1, IAB10_1 = (
     {"categories": [c]} for c in ("IAB1", "IAB1-5", "IAB7-1", "IAB10-1")
 )
 TV = {"type": "tv"}
-
-
-def impression(age_s: int, name: str = "drama", creative: str = "rain-creative", **fields):
-    return Impression(
-        time_s=NOW_MS // 1000 - age_s,
-        campaign=key32("campaign", name),
-        creative=key32("creative", creative),
-        **fields,
-    )
 
 
 def test_two_viewers_of_one_campaign_get_the_variant_they_like():

@@ -1,0 +1,93 @@
+"""A flip is right when pulling the lever flips the answer, and a little less does not."""
+
+import math
+
+import numpy as np
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from adserver.decide.flip import BEYOND, Preference, flip
+from adserver.domain.decision import ValueRow
+from adserver.domain.policy import DoseSettings, Policy, Thresholds
+from tests.decide.small import campaign, columns, decide, impression, variant, viewer
+
+UNDER = 20 * BEYOND
+"""Less than this is rounding of the float32 columns."""
+
+
+def made(vector, bids, bar, seen, tiers=(5, 5, 5)):
+    campaigns = [
+        campaign(
+            f"c{i}",
+            variant(f"v{i}", [math.cos(i), math.sin(i)]),
+            bid_cpm_micros=bid,
+            priority=tier,
+        )
+        for i, (bid, tier) in enumerate(zip(bids, tiers, strict=True))
+    ]
+    policy = Policy(threshold=Thresholds(overall=bar), dose=DoseSettings(weight=0.05))
+    impressions = [impression(1, "x", "y")] * seen
+    return decide(columns(*campaigns, policy=policy), who=viewer(vector, impressions=impressions))
+
+
+def pull(decision, lever, by):
+    """Apply a pull to the decision's own columns; return what greedy makes of it."""
+    preferred = Preference(decision).best()
+    target = preferred
+    if preferred < 0:
+        target = int(np.argmax(Preference(decision).margins))
+    if lever == "dose":
+        decision.dose += by
+    else:
+        row = {
+            "threshold": ValueRow.THRESHOLD,
+            "relevance": ValueRow.RELEVANCE,
+            "bid": ValueRow.BID,
+        }[lever]
+        decision.values = decision.values.astype(float)
+        decision.values[row, target] += by
+    return Preference(decision).best()
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    vector=st.tuples(st.floats(-2, 2, width=32), st.floats(-2, 2, width=32)),
+    bids=st.tuples(*[st.sampled_from([0, 1_000_000, 3_000_000, 4_500_000])] * 3),
+    tiers=st.tuples(*[st.sampled_from([1, 5])] * 3),
+    bar=st.floats(-0.5, 0.9),
+    seen=st.integers(0, 5),
+)
+def test_every_lever_flips_and_none_is_longer_than_it_must_be(vector, bids, tiers, bar, seen):
+    for lever in ("threshold", "relevance", "dose", "bid"):
+        decision = made(vector, bids, bar, seen, tiers)
+        levers = flip(decision)["levers"]
+        if lever not in levers:
+            continue
+        by, then = levers[lever]["by"], levers[lever]["then"]
+        before = Preference(decision).best()
+        assume(abs(by) > UNDER)
+        assert then != before
+        if lever == "dose" and before >= 0:
+            # On its way to nothing a dose may first change which variant is worth most.
+            assert pull(decision, lever, by) == then
+            continue
+        assert pull(decision, lever, by) == then, lever
+        again = made(vector, bids, bar, seen, tiers)
+        assert pull(again, lever, by * 0.98) == before, lever
+
+
+def test_nothing_shortlisted_has_no_lever():
+    decision = made((0, 0), (1, 1, 1), 0.0, 0)
+    decision.values = decision.values[:, :0]
+    decision.ids = decision.ids[:, :0]
+    assert flip(decision) is None
+
+
+def test_the_smallest_lever_moves_the_margin_least():
+    found = flip(made((1.0, 0.0), (1_000_000,) * 3, -1.0, 0))
+    # A rival stands nearer than the bar, so losing to it is a shorter way than losing to nothing.
+    assert found["smallest"] != "dose"
+    assert found["levers"]["relevance"]["by"] == -found["levers"]["threshold"]["by"]
+    alone = flip(decide(columns(campaign("c", variant("v", [1.0, 0.0])))))
+    assert alone["smallest"] != "bid"
+    assert alone["levers"]["threshold"]["then"] == -1

@@ -80,6 +80,8 @@ class EmbeddedStore:
                 return txn.get(viewer_id.encode())
         except (lmdb.BadValsizeError, UnicodeEncodeError):
             return None  # no record can stand under such an id
+        except lmdb.Error as error:
+            raise Broken(f"the viewer store {self._path} failed: {error}") from error
 
     def transact(self, changes: Iterable[Change]) -> list[bool]:
         """Apply all changes in one transaction, flushed to disk before it returns."""

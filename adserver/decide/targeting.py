@@ -13,14 +13,13 @@ from adserver.catalogue.columns import Columns, Place
 from adserver.decide.moment import Moment
 from adserver.domain.campaign import DIMENSIONS
 from adserver.domain.request import AdRequest
+from adserver.domain.taxonomy import matching_targets
 
 ROWS_MAX: Final = 4096
 """Bitmap rows one request can select; the request's own limits keep it far below."""
 QUARTER_HOUR_MS: Final = 900_000
 """Every time zone's offset is a multiple of this, so a local hour is constant within one."""
 EARTH_RADIUS_KM: Final = 6371.0088
-TAXONOMY_WITH_PARENTS: Final = 1
-"""IAB Content Taxonomy 1.0 spells a child as its parent, a hyphen and a number: IAB1-5."""
 
 Values = tuple[str, ...]
 Reader = Callable[[AdRequest, Moment], Values]
@@ -32,16 +31,15 @@ def _one(word: str | None) -> Values:
 
 
 def category_values(request: AdRequest) -> Values:
-    """Return the content's categories with all their parents: a target on a parent matches them."""
-    values: list[str] = []
-    for category in request.content.categories:
-        value = category.casefold()
-        values.append(value)
-        if request.content.cattax == TAXONOMY_WITH_PARENTS:
-            while "-" in value:
-                value = value.rpartition("-")[0]
-                values.append(value)
-    return tuple(values)
+    """Return every target the content's categories match: they and their parents, in both forms."""
+    content = request.content
+    return tuple(
+        [
+            target
+            for category in content.categories
+            for target in matching_targets(category, content.cattax)
+        ]
+    )
 
 
 def distance_km(lat: float, lon: float, other_lat: float, other_lon: float) -> float:

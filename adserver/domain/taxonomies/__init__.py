@@ -1,0 +1,1 @@
+"""Published category trees as data; ``README.md`` beside this file says whose and how read."""

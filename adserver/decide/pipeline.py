@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from adserver.catalogue.columns import BID_CPM_MICROS, HOUSE_TIER, TIER, Columns, Place
 from adserver.decide.context import context_weight
 from adserver.decide.moment import Moment, read_moment
+from adserver.decide.player import Players, duration_window_ms
 from adserver.decide.targeting import Targeting
 from adserver.domain.decision import NOTHING, SHORTLIST_MAX, Decision, Exploration
 from adserver.domain.reasons import STAGE_REASONS, Reason, Stage
-from adserver.domain.request import AdRequest, Player
+from adserver.domain.request import AdRequest
 from adserver.domain.viewer import OpenRecord
 from kernels import choice, dosage, eligibility, scoring
 
@@ -27,8 +28,6 @@ EXPLORATIONS: Final = {
 }
 GAMMA_PER_ROOT_OUTCOME: Final = 30.0
 """gamma = 30 sqrt(resolved outcomes), up to the policy's gamma_max."""
-PLAYERS_REMEMBERED: Final = 256
-DURATION_MS_MAX: Final = np.iinfo(np.int32).max
 NO_MOMENT: Final = Moment(-1, None, None, None)
 """Of a decision made before the moment was read."""
 NO_STATE: Final = np.zeros(0, np.uint32)
@@ -75,7 +74,7 @@ class Decider:
             place.floor_cpm_micros: self._below_floor(place.floor_cpm_micros)
             for place in meta.placements.values()
         }
-        self._playable: dict[tuple[tuple[str, ...], int | None, int | None], NDArray[np.uint8]] = {}
+        self._players = Players(columns.meta.media_classes)
 
         self.exploration = EXPLORATIONS[policy.exploration]
         self.gamma = min(GAMMA_PER_ROOT_OUTCOME * meta.resolved**0.5, policy.gamma_max)
@@ -188,8 +187,7 @@ class Decider:
         columns = self.columns
         player = request.player
         self._limits[:] = (
-            _milliseconds(player.min_duration_s, 0),
-            _milliseconds(player.max_duration_s, DURATION_MS_MAX),
+            *duration_window_ms(player),
             player.skippable is False,
             self._viewer[dosage.VIEWER_CAPPED] != 0.0,
         )
@@ -204,7 +202,7 @@ class Decider:
             viewer.vector if viewer is not None and personal else self._stranger,
             self._weights,
             self._limits,
-            self.playable(player),
+            self._players.playable(player),
             self._closed[place.floor_cpm_micros],
             self._campaign_flags,
             self._creative_flags,
@@ -327,27 +325,6 @@ class Decider:
             surprise_band=policy.surprise_band,
         )
 
-    def playable(self, player: Player) -> NDArray[np.uint8]:
-        """uint8[n_media_classes]: 1 where the player can play a file of the class."""
-        key = (player.mimes, player.width, player.height)
-        marks = self._playable.get(key)
-        if marks is None:
-            if len(self._playable) >= PLAYERS_REMEMBERED:
-                self._playable.clear()
-            marks = np.array(
-                [
-                    any(
-                        fits(player, media.mime, media.width, media.height)
-                        for media in files
-                        if not media.mezzanine
-                    )
-                    for files in self.columns.meta.media_classes
-                ],
-                np.uint8,
-            )
-            self._playable[key] = marks
-        return marks
-
     def _below_floor(self, floor_cpm_micros: int) -> NDArray[np.uint8]:
         """uint8[n_campaigns]: 1 where a paid campaign bids less than the placement asks."""
         bids = self.columns.campaign_values[BID_CPM_MICROS]
@@ -395,16 +372,3 @@ def affinity_scale(viewer: OpenRecord, now_ms: int, half_life_s: float) -> float
     fade = math.exp2(-age_s / half_life_s)
     norm = math.sqrt(np.dot(viewer.vector, viewer.vector))
     return fade / (1.0 + fade * norm)
-
-
-def fits(player: Player, mime: str, width: int, height: int) -> bool:
-    """Whether a player can play a file; an absent constraint excludes nothing."""
-    return (
-        (not player.mimes or mime.casefold() in {known.casefold() for known in player.mimes})
-        and (not player.width or width <= player.width)
-        and (not player.height or height <= player.height)
-    )
-
-
-def _milliseconds(seconds: float | None, absent: int) -> int:
-    return absent if seconds is None else round(seconds * 1000)

@@ -35,7 +35,7 @@ class Players:
 
 
 def fits(player: Player, file: MediaFile) -> bool:
-    """Whether a player can play a file; an absent constraint excludes nothing, a master fits none."""
+    """Whether a player can play a file; an absent limit excludes nothing, a master fits none."""
     return (
         not file.mezzanine
         and (not player.mimes or file.mime.casefold() in {mime.casefold() for mime in player.mimes})

@@ -1,14 +1,239 @@
 """The composition root: the only place that wires settings, engines and snapshots together."""
 
-from adserver.edge import json_response, vast_response
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
 
-FRAGMENTS = {
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import StatelessLifespan
+
+from adserver.catalogue.versions import Versions
+from adserver.domain.errors import AdserverError, Broken
+from adserver.edge import json_response, vast_response
+from adserver.edge import problem as problems
+from adserver.edge.token import Tokens
+from adserver.journal.writer import JournalWriter
+from adserver.runtime.clock import Clock, SystemClock
+from adserver.runtime.counters import Counter, Counters, create_counters
+from adserver.runtime.durable import sync_directory
+from adserver.runtime.entropy import Entropy, SystemEntropy
+from adserver.runtime.keys import load_or_create
+from adserver.serve import openapi, supervise, worker
+from adserver.serve.auth import Bearers
+from adserver.serve.handler import DecisionEndpoint, Engines
+from adserver.serve.health import Livez, Metrics, OpenApi, Readyz
+from adserver.serve.once import Once
+from adserver.serve.snapshots import Snapshots
+from adserver.serve.track import TrackEndpoint
+from adserver.serve.vast import VastEndpoint
+from adserver.settings import Settings
+from adserver.viewer.open import open_store
+from adserver.viewer.store import ViewerStore
+from kernels.warm import warm
+
+FRAGMENTS: Final = {
     json_response.VARIANT_FRAGMENT: json_response.variant_fragment,
     vast_response.VARIANT_FRAGMENT: vast_response.variant_fragment,
 }
 """What a snapshot prepares per variant."""
-MEDIA_FRAGMENTS = {
+MEDIA_FRAGMENTS: Final = {
     json_response.MEDIA_FRAGMENT: json_response.media_fragment,
     vast_response.MEDIA_FRAGMENT: vast_response.media_fragment,
 }
 """What a snapshot prepares per media file."""
+DATA_FORMAT: Final = 1
+"""Version of the data directory's layout; what stands in it has versions of its own."""
+TEND_S: Final = 10.0
+VIEWERS_WALKED_MAX: Final = 2_000_000
+WORKER_COMMAND: Final = (sys.executable, "-m", "adserver.app")
+
+_log = logging.getLogger(__name__)
+
+
+def open_data(settings: Settings) -> Path:
+    """Return the data directory, made if it is not there; Broken for one of a later version."""
+    data = settings.data
+    data.mkdir(parents=True, exist_ok=True)
+    path = data / "format.json"
+    if not path.exists():
+        path.write_bytes(msgspec.json.encode({"format": DATA_FORMAT}))
+        sync_directory(data)
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=dict[str, int]).get("format")
+    except msgspec.MsgspecError as error:
+        raise Broken(f"{path} is damaged: {error}") from None
+    if found != DATA_FORMAT:
+        raise Broken(f"{data} has format {found}; this version reads {DATA_FORMAT}")
+    return data
+
+
+def open_versions(settings: Settings, clock: Clock | None = None) -> Versions:
+    """Open the versions of catalogue, policy and model of the data directory."""
+    return Versions(open_data(settings), clock or SystemClock(), FRAGMENTS, MEDIA_FRAGMENTS)
+
+
+def open_viewers(settings: Settings) -> ViewerStore:
+    """Open the viewer store; once per process, after any fork."""
+    return open_store(settings.store, open_data(settings))
+
+
+def counters_path(settings: Settings) -> Path:
+    """Where the workers of one start count together."""
+    return settings.data / "run" / "counters"
+
+
+def build_app(
+    settings: Settings,
+    number: int = 0,
+    workers: int = 1,
+    clock: Clock | None = None,
+    entropy: Entropy | None = None,
+) -> Starlette:
+    """Return the ASGI application of one worker, everything open and rehearsed.
+
+    Its lifespan starts the journal's thread and the search for new snapshots, and closes all.
+
+    Parameters
+    ----------
+    settings
+        With the real port, as tracking URLs name it.
+    number
+        Of this worker, from 0.
+    workers
+        How many there are; the counters must have been created for as many.
+    clock, entropy
+        The machine's when None.
+    """
+    engines = _open_engines(
+        settings, number, workers, clock or SystemClock(), entropy or SystemEntropy()
+    )
+    description = msgspec.json.encode(openapi.document(settings.base_url))
+    app = Starlette(
+        routes=[
+            Route("/v1/decisions", DecisionEndpoint(engines)),  # first: most requests are this one
+            Route("/v1/vast", VastEndpoint(engines)),
+            Route("/v1/track/{event}", TrackEndpoint(engines)),
+            Route("/livez", Livez(engines)),
+            Route("/readyz", Readyz(engines)),
+            Route("/metrics", Metrics(engines)),
+            Route("/openapi.json", OpenApi(engines, description)),
+        ],
+        exception_handlers={HTTPException: _problem, Exception: _failure(engines.counters)},
+        lifespan=_lifespan(engines, tends=number == 0),
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def build_single(
+    settings: Settings, clock: Clock | None = None, entropy: Entropy | None = None
+) -> Starlette:
+    """Return the application as the only worker, for a server or a test of one process."""
+    open_data(settings)
+    create_counters(counters_path(settings), 1)
+    return build_app(settings, clock=clock, entropy=entropy)
+
+
+def serve(settings: Settings, on_ready: Callable[[Settings], None]) -> None:
+    """Serve until told to stop, in as many processes as the settings say."""
+    open_data(settings)
+    create_counters(counters_path(settings), settings.workers)
+    supervise.supervise(settings, WORKER_COMMAND, on_ready)
+
+
+def _open_engines(
+    settings: Settings, number: int, workers: int, clock: Clock, entropy: Entropy
+) -> Engines:
+    warm()
+    data = open_data(settings)
+    counters = Counters(counters_path(settings), number, workers)
+    keys = load_or_create(data, entropy)
+    store = open_store(settings.store, data)
+    store.warm(VIEWERS_WALKED_MAX)
+    snapshots = Snapshots(open_versions(settings, clock), settings.base_url, counters)
+    try:
+        snapshots.refresh(clock.now_ms())
+    except AdserverError:
+        # Up and saying so on /readyz: the next publication can be served.
+        _log.exception("the published snapshot cannot be served")
+    return Engines(
+        clock=clock,
+        entropy=entropy,
+        draw_key=keys.draw.secret,
+        tokens=Tokens(keys.token.secret, keys.token.id, entropy.take),
+        store=store,
+        journal=JournalWriter(data / "journal", number, clock, counters, store.transact),
+        counters=counters,
+        snapshots=snapshots,
+        once=Once(store, clock),
+        bearers=Bearers(data),
+        open_explain=settings.open_explain,
+        deadline_ms=settings.deadline_ms,
+        body_bytes_max=settings.body_bytes_max,
+        decision_ttl_s=settings.decision_ttl_s,
+    )
+
+
+def _lifespan(engines: Engines, *, tends: bool) -> StatelessLifespan[Starlette]:
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        engines.journal.start()
+        tasks = [asyncio.create_task(engines.snapshots.watch(engines.clock.now_ms))]
+        if tends:
+            tasks.append(asyncio.create_task(_tend(engines)))
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.to_thread(engines.journal.stop)
+            engines.store.close()
+
+    return lifespan
+
+
+async def _tend(engines: Engines) -> None:
+    while True:
+        await asyncio.sleep(TEND_S)
+        try:
+            await asyncio.to_thread(engines.store.tend, engines.clock.now_ms())
+        except AdserverError:
+            _log.exception("the viewer store could not be tended; trying again")
+
+
+def _problem(_: Request, error: Exception) -> Response:
+    """Answer what no route took."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    kind = problems.NOT_FOUND if status == problems.NOT_FOUND.status else problems.BAD_REQUEST
+    return _document(kind)
+
+
+def _failure(counters: Counters) -> Callable[[Request, Exception], Response]:
+    def answer(_: Request, __: Exception) -> Response:
+        counters.add(Counter.REQUESTS_FAILED)
+        return _document(problems.INTERNAL)
+
+    return answer
+
+
+def _document(kind: problems.Kind) -> Response:
+    return Response(
+        problems.render(kind),
+        kind.status,
+        {"cache-control": "no-store"},
+        problems.MEDIA_TYPE.decode(),
+    )
+
+
+if __name__ == "__main__":
+    worker.run(build_app)

@@ -1,0 +1,352 @@
+"""One request, top to bottom: bytes → request → consent → record → decision → answer → journal.
+
+Only two steps touch the outside: *get* reads the viewer record and *offer* hands the journal its
+row, in memory; everything between is computed. One snapshot is taken at the top and used to the
+end.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+from starlette.types import Receive, Scope, Send
+
+from adserver.catalogue.columns import CREATIVE
+from adserver.decide.explain import explain
+from adserver.decide.pipeline import NO_MOMENT
+from adserver.domain.decision import NOTHING, Decision, Exploration, IdRow, ValueRow
+from adserver.domain.errors import AdserverError
+from adserver.domain.reasons import Reason, Stage
+from adserver.domain.request import NO_VIEWER, AdRequest
+from adserver.domain.viewer import OpenRecord, pseudonym
+from adserver.edge import consent, json_request
+from adserver.edge.consent import Verdict
+from adserver.edge.json_response import Handles, render_explanation
+from adserver.edge.token import MAY_UPDATE, SURPRISE, TokenBody, Tokens
+from adserver.journal.schema import Full, decision_row
+from adserver.journal.writer import JournalWriter
+from adserver.runtime.clock import Clock
+from adserver.runtime.counters import COUNTER_OF_REASON, Counter, Counters
+from adserver.runtime.entropy import Entropy, draw, format_decision_id, new_decision_id
+from adserver.serve import asgi
+from adserver.serve.auth import Bearers
+from adserver.serve.once import Once
+from adserver.serve.snapshots import Serving, Snapshots
+from adserver.viewer import codec
+from adserver.viewer.store import Change, ViewerStore
+
+ALLOWED: Final = b"POST, OPTIONS"
+JSON: Final = b"application/json"
+CHOICE: Final = b"choice"
+"""Purpose of the draw that picks the arm."""
+FULL_ONE_IN: Final = 100
+"""Of so many decisions one is journaled with its whole inputs, beside every explained one."""
+
+_SAMPLED_BELOW: Final = 65_536 // FULL_ONE_IN
+_NS_PER_MS: Final = 1_000_000
+_NS_PER_S: Final = 1_000_000_000
+_NO_KEY: Final = bytes(16)
+
+
+class Engines(Struct, frozen=True):
+    """What a request is served with; the composition root hands it in."""
+
+    clock: Clock
+    entropy: Entropy
+    draw_key: bytes
+    tokens: Tokens
+    store: ViewerStore
+    journal: JournalWriter[Change]
+    counters: Counters
+    snapshots: Snapshots
+    once: Once
+    bearers: Bearers
+    open_explain: bool
+    deadline_ms: int
+    body_bytes_max: int
+    decision_ttl_s: int
+
+
+class Made(Struct, gc=False):
+    """A decision and what it was made from."""
+
+    decision: Decision
+    serving: Serving
+    deadline_ns: int
+    verdict: Verdict
+    raw: bytes | None = None
+    """The viewer record as stored."""
+    viewer: OpenRecord | None = None
+
+
+Render = Callable[[Made, AdRequest], bytes]
+
+
+class Decisions:
+    """Makes decisions, whatever dialect asks for them."""
+
+    def __init__(self, engines: Engines) -> None:
+        self.engines = engines
+
+    async def answer(
+        self,
+        request: AdRequest,
+        verdict: Verdict,
+        started_ns: int,
+        render: Render,
+        key: bytes | None,
+        body: bytes,
+    ) -> bytes:
+        """Return the rendered decision, made within the deadline and journaled once.
+
+        Parameters
+        ----------
+        request
+            Reduced to what consent allows, so a viewer id in it may be looked up.
+        verdict
+            What consent allows.
+        started_ns
+            Monotonic time at which the request had been read; the deadline counts from it.
+        render
+            Writes the answer in the caller's dialect.
+        key
+            Repeats of one key within a minute get the answer of the first.
+        body
+            The request as it came; a key belongs to one.
+        """
+        engines = self.engines
+        if key is not None:
+            former = engines.once.recall(key, body)
+            if former is not None:
+                return former
+        made = await self._make(request, verdict, started_ns)
+        answer = render(made, request)
+        if self._overran(made):
+            self._give_up(made)
+            answer = render(made, request)
+        if key is not None and made.decision.drawn:
+            in_force = engines.once.claim(key, body, answer)
+            if in_force != answer:
+                return in_force  # another worker was first, and journaled its own
+        self._keep(made, request)
+        return answer
+
+    async def _make(self, request: AdRequest, verdict: Verdict, started_ns: int) -> Made:
+        engines = self.engines
+        clock = engines.clock
+        serving = engines.snapshots.current
+        now_ms = clock.now_ms()
+        decision_id = new_decision_id(now_ms, engines.entropy)
+        deadline_ns = started_ns + (request.deadline_ms or engines.deadline_ms) * _NS_PER_MS
+        decider = serving.decider
+        if decider is None:
+            return Made(_unready(now_ms, decision_id), serving, deadline_ns, verdict)
+
+        raw = viewer = None
+        if request.viewer.id is not None:
+            left_ns = deadline_ns - clock.monotonic_ns()
+            if left_ns > 0:
+                raw, viewer = await self._read(request.viewer.id, left_ns, serving)
+        if clock.monotonic_ns() > deadline_ns:
+            decision = decider.gate(Reason.DEADLINE, now_ms, decision_id)
+        else:
+            number = draw(engines.draw_key, decision_id, CHOICE)
+            decision = decider.decide(request, viewer, now_ms, decision_id, number)
+        return Made(decision, serving, deadline_ns, verdict, raw, viewer)
+
+    async def _read(
+        self, viewer_id: str, left_ns: int, serving: Serving
+    ) -> tuple[bytes | None, OpenRecord | None]:
+        """Get the viewer's record; where the store fails, the decision is contextual."""
+        count = self.engines.counters.add
+        try:
+            raw = await self.engines.store.get(viewer_id, left_ns / _NS_PER_S)
+            if raw is None:
+                count(Counter.VIEWERS_UNKNOWN)
+                return None, None
+            viewer = codec.open_record(raw)
+        except AdserverError:
+            count(Counter.VIEWER_READS_FAILED)
+            return None, None
+        columns = serving.columns
+        if columns is not None and len(viewer.vector) != columns.meta.dim:
+            # Taste of another catalogue's space says nothing here; caps and suppressions still do.
+            stranger = np.zeros(columns.meta.dim, np.float32)
+            viewer = msgspec.structs.replace(viewer, vector=stranger)
+        return raw, viewer
+
+    def _overran(self, made: Made) -> bool:
+        return (
+            self.engines.clock.monotonic_ns() > made.deadline_ns
+            and made.decision.reason is not Reason.DEADLINE
+            and made.serving.decider is not None
+        )
+
+    def _give_up(self, made: Made) -> None:
+        """Turn a decision that comes too late into nothing."""
+        former, decider = made.decision, made.serving.decider
+        if decider is not None:
+            made.decision = decider.gate(Reason.DEADLINE, former.time_ms, former.decision_id)
+
+    def handles(self, made: Made, request: AdRequest, *, always: bool = False) -> Handles:
+        """Seal what the player reports back with; only for something shown, unless ``always``."""
+        decision = made.decision
+        expires_ms = decision.time_ms + self.engines.decision_ttl_s * 1000
+        decision_id = format_decision_id(decision.decision_id)
+        columns = made.serving.columns
+        if decision.chosen != NOTHING and columns is not None:
+            variant, campaign, _ = decision.ids[:, decision.chosen].tolist()
+            updates = made.verdict.may.update_profile and request.viewer.id is not None
+            body = TokenBody(
+                decision.decision_id,
+                expires_ms,
+                request.viewer.id if updates else None,
+                int(columns.campaign_keys[campaign]),
+                int(columns.creative_keys[columns.variants[CREATIVE, variant]]),
+                columns.texts["variant"][variant].decode(),
+                request.placement,
+                (SURPRISE if decision.surprise else 0) | (MAY_UPDATE if updates else 0),
+            )
+        elif always:
+            body = TokenBody(decision.decision_id, expires_ms, None, 0, 0, "", request.placement)
+        else:
+            return Handles(decision_id, "", expires_ms)
+        return Handles(decision_id, self.engines.tokens.seal(body), expires_ms)
+
+    def _keep(self, made: Made, request: AdRequest) -> None:
+        """Count the decision and offer it to the journal, which copies what it needs."""
+        decision, serving = made.decision, made.serving
+        self.engines.journal.offer(
+            decision_row(
+                decision,
+                request,
+                serving.versions,
+                pseudonym=_pseudonym(made, request),
+                surprise_allowed=decision.surprise_share > 0,
+                full=_full(made, request) if _sampled(decision, request) else None,
+            )
+        )
+        count = self.engines.counters.add
+        count(Counter.REQUESTS)
+        count(Counter.SHOWN if decision.reason is None else COUNTER_OF_REASON[decision.reason])
+        if decision.surprise:
+            count(Counter.SURPRISES)
+        if not made.verdict.personal:
+            count(Counter.VIEWERS_CONTEXTUAL)
+        if decision.reason is Reason.DEADLINE:
+            count(Counter.DEADLINE_OVERRUNS)
+
+
+class DecisionEndpoint:
+    """``POST /v1/decisions``."""
+
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
+        self._decisions = Decisions(engines)
+        self._rendering = self._render  # bound once, not once a request
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one ASGI request."""
+        engines = self._engines
+        seen: asgi.Seen = dict(scope["headers"])
+        cors = asgi.cross_origin(seen)
+        try:
+            if scope["method"] != "POST":
+                if scope["method"] == "OPTIONS":
+                    await asgi.preflight(send, seen, ALLOWED)
+                    return
+                raise asgi.other_method(ALLOWED)
+            asgi.check_json(seen)
+            body = await asgi.read_body(receive, seen, engines.body_bytes_max)
+            started_ns = engines.clock.monotonic_ns()
+            request = json_request.parse(body)
+            if request.explain and not engines.open_explain:
+                engines.bearers.require(seen, "read")
+            verdict = consent.judge(request.consent, header_opt_out=asgi.opted_out(seen))
+            request = consent.reduce(request, verdict)
+            key = seen.get(b"idempotency-key")
+            answer = await self._decisions.answer(
+                request, verdict, started_ns, self._rendering, key, body
+            )
+        except asgi.ClientGone:
+            return
+        except AdserverError as error:
+            engines.counters.add(Counter.REQUESTS)
+            engines.counters.add(Counter.REQUESTS_REFUSED)
+            await asgi.refuse(send, asgi.refusal_of(error), cors)
+            return
+        await asgi.answer(send, 200, [*asgi.content(JSON, answer), *cors], answer)
+
+    def _render(self, made: Made, request: AdRequest) -> bytes:
+        decision, serving = made.decision, made.serving
+        explanation = self._explain(made, request) if request.explain else None
+        handles = self._decisions.handles(made, request)
+        if decision.chosen == NOTHING:
+            return serving.json.none(decision, handles, explanation)
+        variant = int(decision.ids[IdRow.VARIANT, decision.chosen])
+        media = serving.media(variant, request.player, mezzanine=False)
+        return serving.json.show(decision, handles, media, explanation)
+
+    def _explain(self, made: Made, request: AdRequest) -> bytes:
+        self._engines.counters.add(Counter.DECISIONS_EXPLAINED)
+        columns = made.serving.columns
+        told = {} if columns is None else explain(columns, made.decision, request, made.viewer)
+        return render_explanation(told | {"consent": msgspec.to_builtins(made.verdict)})
+
+
+def _pseudonym(made: Made, request: AdRequest) -> bytes | None:
+    """Name the viewer in the journal, where one is known and may be measured."""
+    viewer, viewer_id = made.viewer, request.viewer.id
+    if viewer is None or viewer_id is None or not made.verdict.may.measure:
+        return None
+    return pseudonym(viewer.pseudonym_key, viewer_id)
+
+
+def _sampled(decision: Decision, request: AdRequest) -> bool:
+    return request.explain or int.from_bytes(decision.decision_id[-2:], "big") < _SAMPLED_BELOW
+
+
+def _full(made: Made, request: AdRequest) -> Full:
+    """Gather the whole inputs, without the viewer's id and without the key of the pseudonym.
+
+    With either of them in it the journal could name a viewer who asked to be forgotten.
+    """
+    asked = msgspec.json.encode(msgspec.structs.replace(request, viewer=NO_VIEWER))
+    if made.raw is None:
+        return Full(asked, None)
+    record = msgspec.structs.replace(codec.decode(made.raw), pseudonym_key=_NO_KEY)
+    return Full(asked, codec.encode(record))
+
+
+def _unready(now_ms: int, decision_id: bytes) -> Decision:
+    """Return the decision of a server without a snapshot."""
+    return Decision(
+        decision_id=decision_id,
+        time_ms=now_ms,
+        chosen=NOTHING,
+        reason=Reason.NOT_READY,
+        drawn=False,
+        draw=0.0,
+        propensity=None,
+        surprise=False,
+        hour_of_week=NO_MOMENT.hour_of_week,
+        intent=None,
+        urgency=None,
+        moment_source=None,
+        ids=np.zeros((len(IdRow), 0), np.int32),
+        values=np.zeros((len(ValueRow), 0), np.float32),
+        p_nothing=1.0,
+        counts=np.zeros(len(Stage) + 1, np.int64),
+        rest_best_relevance=float("nan"),
+        rest_best_p_complete=float("nan"),
+        dose=0.0,
+        dose_weight=0.0,
+        annoyance_cost=0.0,
+        exploration=Exploration.GREEDY,
+        gamma=0.0,
+        epsilon=0.0,
+        surprise_share=0.0,
+        surprise_band=0.0,
+    )

@@ -1,0 +1,131 @@
+"""The snapshot a worker decides from: found, mapped, rehearsed, swapped in as one reference."""
+
+import asyncio
+import gc
+import logging
+from typing import Final, Protocol
+
+import msgspec
+
+from adserver.catalogue.columns import MEDIA_CLASS, Columns
+from adserver.decide.pipeline import Decider
+from adserver.decide.player import fits
+from adserver.domain.errors import AdserverError
+from adserver.domain.request import AdRequest, Player
+from adserver.edge.json_response import JsonAnswers
+from adserver.edge.vast_response import VastAnswers
+from adserver.runtime.counters import Counter, Counters
+from adserver.viewer.codec import encode, new_record, open_record
+
+POLL_S: Final = 0.25
+REHEARSALS: Final = 3
+PLAYERS_REMEMBERED: Final = 1024
+
+_log = logging.getLogger(__name__)
+
+
+class Source(Protocol):
+    """Where snapshots come from."""
+
+    def pointer_stamp(self) -> object:
+        """Return something that differs once another snapshot is current."""
+        ...
+
+    def load_snapshot(self) -> Columns | None:
+        """Map the current snapshot; None when nothing was ever published."""
+        ...
+
+
+class Serving:
+    """One snapshot and what is made of it once: the decider and the writers of answers."""
+
+    def __init__(self, columns: Columns | None, base_url: str) -> None:
+        self.columns = columns
+        self.decider = None if columns is None else Decider(columns)
+        texts = {} if columns is None else columns.texts
+        versions = {} if columns is None else msgspec.structs.asdict(columns.meta.versions)
+        self.versions = (
+            versions.get("catalogue", ""),
+            versions.get("policy", ""),
+            versions.get("model", ""),
+        )
+        self.json = JsonAnswers(texts, versions, base_url)
+        self.vast = VastAnswers(texts, base_url)
+        self._offsets: dict[tuple[object, ...], tuple[int, ...]] = {}
+
+    def media(self, variant: int, player: Player, *, mezzanine: bool) -> list[int]:
+        """Return the indices of the files this player can play, in catalogue order."""
+        columns = self.columns
+        assert columns is not None, "media of a snapshot that is not there"  # noqa: S101
+        media_class = int(columns.variants[MEDIA_CLASS, variant])
+        key = (media_class, mezzanine, player.mimes, player.width, player.height)
+        offsets = self._offsets.get(key)
+        if offsets is None:
+            if len(self._offsets) >= PLAYERS_REMEMBERED:
+                self._offsets.clear()
+            offsets = self._offsets[key] = tuple(
+                offset
+                for offset, file in enumerate(columns.meta.media_classes[media_class])
+                if (mezzanine and file.mezzanine) or fits(player, file)
+            )
+        start = int(columns.media_start[variant])
+        return [start + offset for offset in offsets]
+
+    def rehearse(self, now_ms: int) -> None:
+        """Decide a few times for nobody: the first call of a kernel takes 12 ms (measured)."""
+        if self.columns is None or self.decider is None:
+            return
+        stranger = open_record(encode(new_record(self.columns.meta.dim, bytes(16))))
+        for placement in [*self.columns.meta.placements, ""][:REHEARSALS]:
+            for viewer in (None, stranger):
+                self.decider.decide(AdRequest(placement), viewer, now_ms, bytes(16), 0.5)
+
+
+class Snapshots:
+    """The current ``Serving``: one reference, replaced whole, so no request sees half a swap."""
+
+    def __init__(self, source: Source, base_url: str, counters: Counters) -> None:
+        self._source = source
+        self._base_url = base_url
+        self._counters = counters
+        self._stamp: object = None
+        self.current = Serving(None, base_url)
+
+    def refresh(self, now_ms: int) -> bool:
+        """Swap to the published snapshot if it is another; True when it was. Takes its time."""
+        stamp = self._source.pointer_stamp()
+        if stamp == self._stamp:
+            return False
+        self._stamp = stamp  # even if loading fails: the same bytes would fail again
+        try:
+            columns = self._source.load_snapshot()
+        except AdserverError:
+            self._counters.add(Counter.SNAPSHOTS_REFUSED)
+            raise
+        if columns is None:
+            return False
+        serving = Serving(columns, self._base_url)
+        serving.rehearse(now_ms)
+        self.current = serving
+        self._counters.add(Counter.SNAPSHOT_SWAPS)
+        return True
+
+    async def watch(self, now_ms: "Now") -> None:
+        """Look for another snapshot for ever, loading in a thread while requests go on."""
+        while True:
+            await asyncio.sleep(POLL_S)
+            try:
+                if await asyncio.to_thread(self.refresh, now_ms()):
+                    # What a swap leaves lives until the next: a full collection would walk it all.
+                    gc.freeze()
+                    _log.info("serving %s", "/".join(self.current.versions))
+            except Exception:  # noqa: BLE001  (whatever is wrong with it, the old one still serves)
+                _log.exception("the published snapshot cannot be served; the former one still is")
+
+
+class Now(Protocol):
+    """Milliseconds since the epoch."""
+
+    def __call__(self) -> int:
+        """Return the time."""
+        ...

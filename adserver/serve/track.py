@@ -1,0 +1,129 @@
+"""``GET /v1/track/{event}?d=TOKEN``: a player reports what happened; acknowledged means durable."""
+
+import asyncio
+from typing import Final
+
+from starlette.types import Receive, Scope, Send
+
+from adserver.domain.errors import AdserverError
+from adserver.domain.event import EVENTS_BY_WORD, EventType
+from adserver.domain.units import MILLISECONDS_PER_SECOND
+from adserver.domain.viewer import PSEUDONYM_KEY_BYTES, Impression, pseudonym
+from adserver.edge import problem as problems
+from adserver.edge.token import Expired, Forged, TokenBody
+from adserver.journal.schema import EventRow
+from adserver.journal.writer import NotDurable
+from adserver.runtime.counters import Counter
+from adserver.serve import asgi
+from adserver.serve.handler import Engines
+from adserver.viewer import codec
+from adserver.viewer.changes import add_impression
+from adserver.viewer.store import Change, Update, keep
+
+ALLOWED: Final = b"GET, OPTIONS"
+READ_BUDGET_S: Final = 1.0
+"""For the viewer record behind a beacon; nobody waits for a beacon's answer."""
+REMEMBERED_AFTER_EXPIRY_S: Final = 60
+"""A token refused for its age cannot be a duplicate; the rest is for clocks that differ."""
+
+
+class TrackEndpoint:
+    """Takes every event on one path."""
+
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        """Answer one ASGI request."""
+        seen: asgi.Seen = dict(scope["headers"])
+        cors = asgi.cross_origin(seen)
+        try:
+            if scope["method"] == "OPTIONS":
+                await asgi.preflight(send, seen, ALLOWED)
+                return
+            if scope["method"] != "GET":
+                raise asgi.other_method(ALLOWED)
+            event = EVENTS_BY_WORD.get(scope["path_params"]["event"])
+            if event is None:
+                raise asgi.Refused(problems.NOT_FOUND, "There is no such event")
+            await self._take(event, scope["query_string"])
+        except AdserverError as error:
+            await asgi.refuse(send, asgi.refusal_of(error), cors)
+            return
+        await asgi.answer(send, 204, [asgi.NO_STORE, *cors], b"")
+
+    async def _take(self, event: EventType, query: bytes) -> None:
+        engines = self._engines
+        now_ms = engines.clock.now_ms()
+        body = self._open(query, now_ms)
+        row = EventRow(
+            body.decision_id,
+            event,
+            now_ms,
+            await self._pseudonym(body),
+            body.campaign_key,
+            body.creative_key,
+            body.variant,
+            body.placement,
+        )
+        counts = event is EventType.IMPRESSION and body.may_update and body.viewer_id is not None
+        change = Change(
+            viewer_id=body.viewer_id if counts else None,
+            update=self._impression(body, now_ms) if counts else keep,
+            once=body.decision_id + bytes((event,)),
+            once_expires_s=body.expires_ms // MILLISECONDS_PER_SECOND + REMEMBERED_AFTER_EXPIRY_S,
+        )
+        try:
+            first = await asyncio.wrap_future(engines.journal.record(row, change))
+        except NotDurable as error:
+            engines.counters.add(Counter.BEACONS_UNSAVED)
+            retry = (b"retry-after", b"1")
+            raise asgi.Refused(problems.UNAVAILABLE, str(error), None, [retry]) from error
+        engines.counters.add(Counter.BEACONS_ACCEPTED if first else Counter.BEACONS_DUPLICATE)
+
+    def _open(self, query: bytes, now_ms: int) -> TokenBody:
+        """Return what the token carries; refuse one that is not ours or no longer valid."""
+        count = self._engines.counters.add
+        try:
+            return self._engines.tokens.open(_token(query), now_ms)
+        except Forged as error:
+            count(Counter.BEACONS_FORGED)
+            raise asgi.Refused(problems.FORGED_TOKEN) from error
+        except Expired as error:
+            count(Counter.BEACONS_EXPIRED)
+            raise asgi.Refused(problems.EXPIRED_TOKEN) from error
+
+    async def _pseudonym(self, body: TokenBody) -> bytes | None:
+        if body.viewer_id is None:
+            return None
+        try:
+            raw = await self._engines.store.get(body.viewer_id, READ_BUDGET_S)
+            return raw and pseudonym(codec.open_record(raw).pseudonym_key, body.viewer_id)
+        except AdserverError:
+            # The event joins its decision by id, and the decision has the pseudonym.
+            self._engines.counters.add(Counter.VIEWER_READS_FAILED)
+            return None
+
+    def _impression(self, body: TokenBody, now_ms: int) -> Update:
+        """Count the impression in the viewer's record; a viewer met for the first time gets one."""
+        columns = self._engines.snapshots.current.columns
+        if columns is None:
+            return keep
+        dim, retention_s = columns.meta.dim, columns.meta.retention_s
+        time_s = now_ms // MILLISECONDS_PER_SECOND
+        seen = Impression(time_s, body.campaign_key, body.creative_key, body.surprise)
+        pseudonym_key = self._engines.entropy.take(PSEUDONYM_KEY_BYTES)
+
+        def update(raw: bytes | None) -> bytes | None:
+            record = codec.new_record(dim, pseudonym_key) if raw is None else codec.decode(raw)
+            return codec.encode(add_impression(record, seen, retention_s, now_ms))
+
+        return update
+
+
+def _token(query: bytes) -> str:
+    """Return the first ``d``; macros a player appends or leaves unexpanded are not looked at."""
+    for pair in query.split(b"&"):
+        if pair.startswith(b"d="):
+            return pair[2:].decode("ascii", "replace")
+    return ""

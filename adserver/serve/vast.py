@@ -1,0 +1,78 @@
+"""``GET /v1/vast``: always 200 and always XML, for a player knows no other answer."""
+
+import logging
+from typing import Final
+
+from starlette.types import Receive, Scope, Send
+
+from adserver.domain.decision import NOTHING, IdRow
+from adserver.domain.errors import AdserverError
+from adserver.domain.request import AdRequest
+from adserver.edge import consent, vast_request
+from adserver.edge.json_response import Handles
+from adserver.runtime.counters import Counter
+from adserver.serve import asgi
+from adserver.serve.handler import Decisions, Engines, Made
+
+ALLOWED: Final = b"GET, OPTIONS"
+XML: Final = b"application/xml; charset=utf-8"
+_KEY: Final = b"vast "
+"""Before a ``rid``, so that it never meets an Idempotency-Key of the JSON dialect."""
+
+_log = logging.getLogger(__name__)
+
+
+class VastEndpoint:
+    """Answers a VAST tag with the decision a JSON request would get."""
+
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
+        self._decisions = Decisions(engines)
+        self._rendering = self._render
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        """Answer one ASGI request."""
+        seen: asgi.Seen = dict(scope["headers"])
+        if scope["method"] == "OPTIONS":
+            await asgi.preflight(send, seen, ALLOWED)
+            return
+        try:
+            document = (
+                await self._document(scope["query_string"], seen)
+                if scope["method"] == "GET"
+                else self._empty()
+            )
+        except AdserverError:  # the request identifier is another's, or a file of ours is damaged
+            self._engines.counters.add(Counter.REQUESTS_REFUSED)
+            document = self._empty()
+        except Exception:  # noqa: BLE001  (a player that gets no XML hangs)
+            self._engines.counters.add(Counter.REQUESTS_FAILED)
+            _log.exception("a VAST request failed")
+            document = self._empty()
+        headers = [*asgi.content(XML, document), *asgi.cross_origin(seen)]
+        await asgi.answer(send, 200, headers, document)
+
+    async def _document(self, query: bytes, seen: asgi.Seen) -> bytes:
+        started_ns = self._engines.clock.monotonic_ns()
+        asked = vast_request.parse(query)
+        request = asked.request
+        verdict = consent.judge(request.consent, header_opt_out=asgi.opted_out(seen))
+        request = consent.reduce(request, verdict)
+        key = None if asked.request_key is None else _KEY + asked.request_key.encode()
+        self._engines.counters.add(Counter.DECISIONS_VAST)
+        return await self._decisions.answer(
+            request, verdict, started_ns, self._rendering, key, query
+        )
+
+    def _render(self, made: Made, request: AdRequest) -> bytes:
+        decision, serving = made.decision, made.serving
+        handles = self._decisions.handles(made, request, always=True)
+        if decision.chosen == NOTHING:
+            return serving.vast.none(handles)
+        variant = int(decision.ids[IdRow.VARIANT, decision.chosen])
+        media = serving.media(variant, request.player, mezzanine=True)
+        return serving.vast.show(variant, handles, media)
+
+    def _empty(self) -> bytes:
+        """No ad, and no decision either."""
+        return self._engines.snapshots.current.vast.none(Handles("", "", 0))

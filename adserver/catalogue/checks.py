@@ -55,13 +55,12 @@ class _Checker:
         self._catalogue = catalogue
         self._problems = problems
         self._used: dict[tuple[str, str], str] = {}
-        # A list that could not be read must not turn every reference to it into an error.
-        self._lists_read = {
-            name: not any(problem.path.startswith(f"$.{name}") for problem in problems)
-            for name in ("advertisers", "placements")
-        }
         self._advertisers = {advertiser.id for advertiser in catalogue.advertisers}
         self._placements = {placement.id.casefold() for placement in catalogue.placements}
+        # An id that could not be read must not turn every reference to it into an error.
+        unread = {problem.path for problem in problems}
+        self._advertisers_read = not ("" in self._advertisers or "$.advertisers" in unread)
+        self._placements_read = not ("" in self._placements or "$.placements" in unread)
         self._mimes: set[str] = set()
         self._circles: set[Circle] = set()
 
@@ -91,7 +90,7 @@ class _Checker:
         self._unique("campaign", campaign.id, path)
         self._text(campaign.name, f"{path}.name")
         known = campaign.advertiser in self._advertisers or not campaign.advertiser
-        if not known and self._lists_read["advertisers"]:
+        if not known and self._advertisers_read:
             self._note(f"{path}.advertiser", f"no advertiser has the id {campaign.advertiser!r}")
         self._flight(campaign.flight, f"{path}.flight")
         self._words(campaign.competes_with, f"{path}.competes_with")
@@ -207,4 +206,4 @@ class _Checker:
 
     def _known_placement(self, value: str) -> bool:
         known = value.casefold() in self._placements or not value.strip()
-        return known or not self._lists_read["placements"]
+        return known or not self._placements_read

@@ -8,6 +8,7 @@ whatever fails before it takes its files away again.
 import fcntl
 import os
 import pwd
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -48,6 +49,7 @@ SNAPSHOTS_KEPT: Final = 4
 """Compiled snapshots left in place, for workers about to map them; a rollback compiles anew."""
 _DIGEST_SHOWN: Final = 8
 """Hex digits of the content's digest in a version's name."""
+_VERSION = re.compile(rf"\d{{8}}T\d{{6}}Z-[0-9a-f]{{{_DIGEST_SHOWN}}}")
 
 Parsed = Document | Policy | Model
 
@@ -116,9 +118,8 @@ class Versions:
 
     def directory(self, kind: Kind, version: str) -> Path:
         """Return where a version's files stand."""
-        known = version.isprintable() and "/" not in version and not version.startswith(".")
         directory = self._versions / kind / version
-        if not known or not directory.is_dir():
+        if not _VERSION.fullmatch(version) or not directory.is_dir():
             raise InvalidInput(kind, [Problem(version, f"is not a version of the {kind}")])
         return directory
 
@@ -218,16 +219,16 @@ class Versions:
                 return unchanged
             version = f"{self._stamp()}-{digest[:_DIGEST_SHOWN]}"
             directory = self._versions / kind / version
-            if not directory.exists():  # it does when published, undone and published in a second
-                directory.parent.mkdir(exist_ok=True)
-                sync_directory(staging)
-                staging.rename(directory)
-                sync_directory(directory.parent)
             try:
+                if not directory.exists():  # it does when published twice within a second
+                    directory.parent.mkdir(exist_ok=True)
+                    sync_directory(staging)
+                    staging.rename(directory)
+                    sync_directory(directory.parent)
                 return self._switch(kind, "publish", version, document)
             except BaseException:
                 if version not in {entry.version for entry in self.log(kind)}:
-                    shutil.rmtree(directory)
+                    shutil.rmtree(directory, ignore_errors=True)
                 raise
 
     def _unchanged(self, kind: Kind, digest: str) -> Change | None:

@@ -1,0 +1,50 @@
+"""The journal's reading end: segments to rows."""
+
+import mmap
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from adserver.journal.framing import Damage, RowDecoder, scan
+from adserver.journal.schema import Row
+from adserver.journal.segment import Segment, segments
+
+
+class JournalReader:
+    """Reads a journal while it is being written, whatever happened to it.
+
+    Segments come in the order they were begun; the rows of one segment in the order they were
+    written. Workers write side by side, so rows of two segments overlap in time by up to
+    ``SEGMENT_AGE_MS_MAX``.
+
+    Attributes
+    ----------
+    damage : Damage
+        What had to be passed over so far. A segment still being written may count a torn tail.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._decoder = RowDecoder()
+        self.damage = Damage()
+
+    def segments(self) -> list[Segment]:
+        """Return the journal's segments, the earliest begun first."""
+        return segments(self._directory)
+
+    def rows(self) -> Iterator[Row]:
+        """Yield every row."""
+        for segment in self.segments():
+            for rows in self.blocks(segment):
+                yield from rows
+
+    def blocks(self, segment: Segment) -> Iterator[list[Row]]:
+        """Yield the rows of a segment, block by block."""
+        with segment.path.open("rb") as file:
+            size = file.seek(0, 2)
+            # An empty file cannot be mapped; one is there between a worker's open and its write.
+            if size == 0:
+                return
+            with closing(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)) as mapped:
+                for block in scan(mapped, self.damage):
+                    yield self._decoder.rows(block, self.damage)

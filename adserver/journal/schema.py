@@ -1,0 +1,192 @@
+"""Rows of the journal, schema version 1.
+
+A row is a MessagePack array: its tag, then its fields in order. The law of change: fields are only
+appended, always with a default; never given another meaning, never retyped, never removed. So every
+later version reads every earlier row, and an earlier version skips what it does not know.
+``SCHEMA_VERSION`` rises only when rows appear that an earlier reader would misunderstand. A sample
+of every published version stays in ``tests/journal/samples/``.
+"""
+
+from typing import Final
+
+from msgspec import Struct
+
+from adserver.domain.decision import Decision, Exploration, ValueRow
+from adserver.domain.event import EventType
+from adserver.domain.request import AdRequest
+
+SCHEMA_VERSION: Final = 1
+SHOWN: Final = 0
+"""``DecisionRow.reason`` of a decision to show; every reason is above it."""
+
+
+class Context(Struct, array_like=True, frozen=True, gc=False):
+    """What the request told about the moment; no identity, nothing finer than the country."""
+
+    intent: str | None
+    """Given or inferred."""
+    urgency: float | None
+    moment_source: str | None
+    """The rule that read the moment."""
+    device: str | None
+    country: str | None
+    hour_of_week: int
+    """0-167 in the placement's time zone, or -1."""
+    categories: tuple[str, ...]
+    cattax: int
+    language: str | None
+
+
+class Full(Struct, array_like=True, frozen=True, gc=False):
+    """The whole inputs of a decision, for a sample and every explained one."""
+
+    request: bytes
+    """The request as JSON."""
+    viewer: bytes | None
+    """The viewer record as stored, or None when the decision did not read one."""
+
+
+class DecisionRow(Struct, array_like=True, tag=1, frozen=True, gc=False):
+    """One decision with everything needed to replay its choice."""
+
+    decision_id: bytes
+    time_ms: int
+    chosen: int
+    """Column of the shown candidate in the shortlist, or ``decision.NOTHING``."""
+    reason: int
+    """A ``domain.reasons.Reason``, or ``SHOWN``."""
+    drawn: bool
+    """False for gates, which stay out of estimates."""
+    draw: float
+    propensity: float | None
+    surprise: bool
+    surprise_allowed: bool
+    """The viewer's surprise budget was not spent."""
+    pseudonym: bytes | None
+    """16 bytes that name the viewer until the record's key is deleted."""
+    placement: str
+    context: Context
+    versions: tuple[str, str, str]
+    """Catalogue, policy, model."""
+    exploration: Exploration
+    gamma: float
+    epsilon: float
+    surprise_share: float
+    surprise_band: float
+    annoyance_cost: float
+    dose_weight: float
+    dose: float
+    p_nothing: float
+    ids: bytes
+    """Little-endian int32[3, k]; rows are ``IdRow``, values index the named catalogue version."""
+    values: bytes
+    """Little-endian float32[8, k]; rows are ``ValueRow``."""
+    counts: list[int]
+    """Variants in the catalogue, then survivors of each ``Stage``."""
+    rest_best_relevance: float
+    """Best among the eligible outside the shortlist; NaN when there are none."""
+    rest_best_p_complete: float
+    throttled: list[int] = []
+    """Campaigns that pacing held back, by index into the catalogue version."""
+    full: Full | None = None
+
+    @property
+    def shown(self) -> bool:
+        """Whether a variant was shown."""
+        return self.reason == SHOWN
+
+    @property
+    def shortlisted(self) -> int:
+        """How many candidates the shortlist holds."""
+        return len(self.values) // (4 * len(ValueRow))
+
+
+class EventRow(Struct, array_like=True, tag=2, frozen=True, gc=False):
+    """One event a player reported. A retry may write it again: (decision_id, event) is its key."""
+
+    decision_id: bytes
+    event: EventType
+    time_ms: int
+    """When we received it."""
+    pseudonym: bytes | None
+    campaign_key: int
+    creative_key: int
+    variant: str
+    placement: str = ""
+
+
+Row = DecisionRow | EventRow
+
+
+def decision_row(  # noqa: PLR0913  (the ledger of a request: each is known to its caller alone)
+    decision: Decision,
+    request: AdRequest,
+    versions: tuple[str, str, str],
+    *,
+    pseudonym: bytes | None = None,
+    surprise_allowed: bool = False,
+    throttled: list[int] | None = None,
+    full: Full | None = None,
+) -> DecisionRow:
+    """Return the row of a decision, its arrays copied out of the worker's scratch.
+
+    Parameters
+    ----------
+    decision : Decision
+        Just made; its arrays may be overwritten as soon as this returns.
+    request : AdRequest
+        What it answers.
+    versions : tuple of str
+        Catalogue, policy and model version of the snapshot.
+    pseudonym : bytes, optional
+        ``viewer.pseudonym`` where consent allows one.
+    surprise_allowed : bool
+        Whether the viewer had surprise budget left.
+    throttled : list of int, optional
+        Campaign indices that pacing held back.
+    full : Full, optional
+        The whole inputs, for the sample.
+    """
+    reason = decision.reason
+    content = request.content
+    return DecisionRow(
+        decision.decision_id,
+        decision.time_ms,
+        decision.chosen,
+        SHOWN if reason is None else reason,
+        decision.drawn,
+        decision.draw,
+        decision.propensity,
+        decision.surprise,
+        surprise_allowed,
+        pseudonym,
+        request.placement,
+        Context(
+            decision.intent,
+            decision.urgency,
+            decision.moment_source,
+            request.device.type,
+            request.geo.country,
+            decision.hour_of_week,
+            content.categories,
+            content.cattax,
+            content.language,
+        ),
+        versions,
+        decision.exploration,
+        decision.gamma,
+        decision.epsilon,
+        decision.surprise_share,
+        decision.surprise_band,
+        decision.annoyance_cost,
+        decision.dose_weight,
+        decision.dose,
+        decision.p_nothing,
+        decision.ids.tobytes(),
+        decision.values.tobytes(),
+        decision.counts.tolist(),
+        decision.rest_best_relevance,
+        decision.rest_best_p_complete,
+        throttled or [],
+        full,
+    )

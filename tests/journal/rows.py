@@ -1,0 +1,141 @@
+"""Rows to write and read back."""
+
+import struct
+import zlib
+
+import numpy as np
+from hypothesis import strategies as st
+
+from adserver.domain.decision import NOTHING, Decision, Exploration
+from adserver.domain.event import EventType
+from adserver.domain.reasons import Reason
+from adserver.domain.request import AdRequest, Content, Device, Geo
+from adserver.journal.framing import MAGIC, Framer
+from adserver.journal.schema import Context, DecisionRow, EventRow, Full, decision_row
+
+NOW_MS = 1_785_000_000_000
+VERSIONS = ("c-1", "p-1", "m-1")
+REQUEST = AdRequest(
+    "trailer-preroll",
+    content=Content(categories=("IAB1-5", "IAB1-7"), language="nl"),
+    device=Device(type="phone"),
+    geo=Geo(country="NL", city="Rotterdam"),
+)
+
+
+def id_of(number):
+    return number.to_bytes(16, "big")
+
+
+def decision(number=1, width=3, *, shown=True, time_ms=NOW_MS):
+    """Make a decision whose arrays are views into a larger scratch, as a decider's are."""
+    ids = np.arange(3 * 64, dtype=np.int32).reshape(3, 64) + number
+    values = np.arange(8 * 64, dtype=np.float32).reshape(8, 64) / 7 + number
+    return Decision(
+        decision_id=id_of(number),
+        time_ms=time_ms,
+        chosen=0 if shown else NOTHING,
+        reason=None if shown else Reason.BELOW_THRESHOLD,
+        drawn=True,
+        draw=0.25,
+        propensity=0.5,
+        surprise=False,
+        hour_of_week=167,
+        intent="buy",
+        urgency=0.75,
+        moment_source="request",
+        ids=ids[:, :width],
+        values=values[:, :width],
+        p_nothing=0.125,
+        counts=np.array([9066, 9000, 800, 700, 600, 500, 400]),
+        rest_best_relevance=0.5,
+        rest_best_p_complete=0.75,
+        dose=1.5,
+        dose_weight=0.05,
+        annoyance_cost=3.0,
+        exploration=Exploration.INVERSE_GAP,
+        gamma=300.0,
+        epsilon=0.02,
+        surprise_share=0.02,
+        surprise_band=0.25,
+    )
+
+
+def shown(number=1, time_ms=NOW_MS, width=3):
+    return decision_row(decision(number, width, time_ms=time_ms), REQUEST, VERSIONS)
+
+
+def refused(number=1, time_ms=NOW_MS):
+    return decision_row(decision(number, 0, shown=False, time_ms=time_ms), REQUEST, VERSIONS)
+
+
+def event(number=1, kind=EventType.IMPRESSION, time_ms=NOW_MS + 1000):
+    return EventRow(id_of(number), kind, time_ms, None, 1, 2, "v", "trailer-preroll")
+
+
+def framed(*rows):
+    return Framer().frame(rows)
+
+
+def block(payload, rows=1, version=1):
+    """Frame a payload by hand: the layout's second description."""
+    checked = struct.pack("<HHI", version, rows, len(payload))
+    return MAGIC + struct.pack("<I", zlib.crc32(checked + payload)) + checked + payload
+
+
+texts = st.text(st.characters(codec="utf-8"), max_size=20)
+floats = st.floats(allow_nan=False)
+times = st.integers(0, 2**45)
+id_bytes = st.binary(min_size=16, max_size=16)
+contexts = st.builds(
+    Context,
+    intent=st.none() | texts,
+    urgency=st.none() | floats,
+    moment_source=st.none() | texts,
+    device=st.none() | texts,
+    country=st.none() | texts,
+    hour_of_week=st.integers(-1, 167),
+    categories=st.lists(texts, max_size=3).map(tuple),
+    cattax=st.integers(0, 65_535),
+    language=st.none() | texts,
+)
+decision_rows = st.integers(0, 4).flatmap(
+    lambda width: st.builds(
+        DecisionRow,
+        decision_id=id_bytes,
+        time_ms=times,
+        chosen=st.integers(-1, 31),
+        reason=st.integers(0, 2**31 - 1),
+        draw=floats,
+        propensity=st.none() | floats,
+        pseudonym=st.none() | id_bytes,
+        placement=texts,
+        context=contexts,
+        versions=st.tuples(texts, texts, texts),
+        gamma=floats,
+        epsilon=floats,
+        surprise_share=floats,
+        surprise_band=floats,
+        annoyance_cost=floats,
+        dose_weight=floats,
+        dose=floats,
+        p_nothing=floats,
+        ids=st.binary(min_size=12 * width, max_size=12 * width),
+        values=st.binary(min_size=32 * width, max_size=32 * width),
+        counts=st.lists(st.integers(0, 2**62), min_size=7, max_size=7),
+        rest_best_relevance=floats,
+        rest_best_p_complete=floats,
+        full=st.none() | st.builds(Full, st.binary(max_size=99), st.none() | st.binary()),
+    )
+)
+keys = st.integers(1, 2**32 - 1)
+event_rows = st.builds(
+    EventRow,
+    decision_id=id_bytes,
+    time_ms=times,
+    pseudonym=st.none() | id_bytes,
+    campaign_key=keys,
+    creative_key=keys,
+    variant=texts,
+)
+rows = decision_rows | event_rows

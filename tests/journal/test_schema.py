@@ -1,0 +1,106 @@
+"""Rows keep everything of a decision, and every published version stays readable."""
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from hypothesis import given
+
+from adserver.domain.decision import NOTHING
+from adserver.domain.event import EventType
+from adserver.domain.reasons import Reason
+from adserver.journal.framing import Damage, Framer, RowDecoder, scan
+from adserver.journal.schema import SHOWN, DecisionRow, EventRow, Full, decision_row
+from tests.journal import rows as make
+
+SAMPLES = Path(__file__).parent / "samples"
+FULL = Full(b'{"placement":"trailer-preroll"}', b"\x01\x00\xff")
+
+
+def version_1():
+    """Return what ``samples/v1.seg`` holds; never changes."""
+    return [
+        make.shown(1),
+        decision_row(
+            make.decision(2, 1),
+            make.REQUEST,
+            make.VERSIONS,
+            pseudonym=bytes(range(16)),
+            surprise_allowed=True,
+            throttled=[4, 5],
+            full=FULL,
+        ),
+        make.refused(3),
+        make.event(1),
+        EventRow(make.id_of(1), EventType.COMPLETE, make.NOW_MS, bytes(16), 2**32 - 1, 1, "é", "p"),
+    ]
+
+
+def read(content):
+    damage = Damage()
+    decoder = RowDecoder()
+    found = [row for block in scan(content, damage) for row in decoder.rows(block, damage)]
+    return found, damage
+
+
+def test_the_sample_of_version_1_reads_as_it_was_written():
+    found, damage = read((SAMPLES / "v1.seg").read_bytes())
+    assert found == version_1()
+    assert not damage.any
+
+
+def test_every_sample_is_read_by_a_test():
+    assert [path.name for path in sorted(SAMPLES.iterdir())] == ["v1.seg"]
+
+
+def test_a_row_holds_the_decision():
+    made = make.decision(7, 5)
+    row = decision_row(made, make.REQUEST, make.VERSIONS, pseudonym=bytes(16), full=FULL)
+    made.ids[:] = -1
+    made.values[:] = -1
+    made.counts[:] = -1
+    same = make.decision(7, 5)
+    ids = np.frombuffer(row.ids, "<i4").reshape(3, 5)
+    values = np.frombuffer(row.values, "<f4").reshape(8, 5)
+    assert (ids == same.ids).all(), "the scratch was overwritten and the row was not"
+    assert (values == same.values).all()
+    assert row.counts == same.counts.tolist()
+    assert row.shortlisted == 5
+    assert row.shown
+    assert row.reason == SHOWN
+    taken = set(DecisionRow.__struct_fields__) & set(made.__struct_fields__)
+    for name in taken - {"ids", "values", "counts", "reason"}:
+        assert getattr(row, name) == getattr(same, name), name
+    assert row.context.country == "NL"
+    for name in ("hour_of_week", "intent", "urgency", "moment_source"):
+        assert getattr(row.context, name) == getattr(same, name), name
+    assert "Rotterdam" not in str(row), "nothing finer than the country"
+
+
+def test_a_decision_for_nothing_keeps_its_reason():
+    row = make.refused()
+    assert (row.chosen, row.reason, row.shown) == (NOTHING, Reason.BELOW_THRESHOLD, False)
+
+
+@given(make.rows)
+def test_rows_read_back(row):
+    found, damage = read(b"".join(Framer().frame([row])))
+    assert found == [row]
+    assert not damage.any
+
+
+def appended(row, *more):
+    """Write the row as a later version would."""
+    return msgspec.msgpack.encode([*msgspec.msgpack.decode(msgspec.msgpack.encode(row)), *more])
+
+
+def test_a_later_version_with_more_fields_is_read():
+    for row in version_1():
+        decoder = msgspec.msgpack.Decoder(DecisionRow | EventRow)
+        assert decoder.decode(appended(row, {"new": [1]}, None)) == row
+
+
+def test_an_earlier_row_without_the_appended_fields_is_read():
+    fields = msgspec.msgpack.decode(msgspec.msgpack.encode(make.shown()))
+    shorter = msgspec.msgpack.encode(fields[:-2])
+    assert msgspec.msgpack.decode(shorter, type=DecisionRow) == make.shown()

@@ -11,4 +11,4 @@ def parse_model(data: bytes) -> Model:
     try:
         return msgspec.json.decode(data, type=Model)
     except ValueError as error:
-        raise InvalidInput("model", [Problem("$", str(error))]) from error
+        raise InvalidInput("this model is not valid", [Problem("$", str(error))]) from error

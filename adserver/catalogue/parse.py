@@ -12,8 +12,7 @@ from adserver.catalogue.vectors import Document, check_vector_file, read_vectors
 from adserver.domain.campaign import Catalogue
 from adserver.domain.errors import InvalidInput, Problem
 
-WHAT = "catalogue"
-"""How errors name the document."""
+WHAT = "this catalogue is not valid"
 
 
 def parse_catalogue(data: bytes, directory: Path | None) -> Catalogue:

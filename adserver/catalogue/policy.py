@@ -6,8 +6,7 @@ from adserver.catalogue.gather import finite_float, gather
 from adserver.domain.errors import InvalidInput, Problem
 from adserver.domain.policy import Policy
 
-WHAT = "policy"
-"""How errors name the document."""
+WHAT = "this policy is not valid"
 
 
 def parse_policy(document: str | bytes) -> Policy:

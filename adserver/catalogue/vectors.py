@@ -97,7 +97,7 @@ def read_vectors(catalogue: Catalogue, directory: Path | None) -> NDArray[np.flo
     if catalogue.vectors is not None:
         problems = check_vector_file(catalogue, directory)
         if problems or directory is None:
-            raise InvalidInput("catalogue", problems)
+            raise InvalidInput("the vectors do not fit the catalogue", problems)
         return np.asarray(_map(directory / catalogue.vectors), np.float32)
     matrix = np.zeros((count_variants(catalogue), catalogue.dim), np.float32)
     for index, (_, _, variant) in enumerate(read_order(catalogue)):

@@ -120,7 +120,9 @@ class Versions:
         """Return where a version's files stand."""
         directory = self._versions / kind / version
         if not _VERSION.fullmatch(version) or not directory.is_dir():
-            raise InvalidInput(kind, [Problem(version, f"is not a version of the {kind}")])
+            raise InvalidInput(
+                "no such version", [Problem(version, f"is not a version of the {kind}")]
+            )
         return directory
 
     def read_catalogue(self, version: str) -> Catalogue:
@@ -202,7 +204,8 @@ class Versions:
         with self._writing():
             former = self.former(kind)
             if former is None:
-                raise InvalidInput(kind, [Problem("rollback", "there is no earlier version")])
+                problem = Problem(kind, "there is no earlier version")
+                raise InvalidInput("cannot roll back", [problem])
             return self._switch(kind, "rollback", former, None)
 
     def rebuild(self) -> None:

@@ -29,7 +29,7 @@ def command() -> None:
 @click.argument("file", type=FILE)
 @pass_session
 def validate(session: Session, file: Path) -> None:
-    """Check a catalogue as a whole and name everything that is wrong with it.
+    """Name everything that is wrong with a catalogue.
 
     Example: adserver catalogue validate campaigns.json
     """
@@ -41,9 +41,9 @@ def validate(session: Session, file: Path) -> None:
 @click.argument("file", type=FILE)
 @pass_session
 def publish(session: Session, file: Path) -> None:
-    """Put a catalogue in force; running servers take it up within a second.
+    """Put a catalogue in force.
 
-    Nothing changes unless the whole catalogue is valid and compiled.
+    Running servers take it up within a second. Nothing changes unless all of it is valid.
 
     Example: adserver catalogue publish campaigns.json
     """
@@ -60,7 +60,7 @@ def publish(session: Session, file: Path) -> None:
 @click.argument("sides", nargs=-1, metavar="[FILE|VERSION]...")
 @pass_session
 def diff(session: Session, sides: tuple[str, ...]) -> None:
-    """Show what differs between two catalogues, each a file or a version.
+    """Compare two catalogues, files or versions.
 
     One FILE or VERSION is compared with the catalogue in force; none compares the catalogue in
     force with the one before it.
@@ -76,7 +76,7 @@ def diff(session: Session, sides: tuple[str, ...]) -> None:
 @command.command()
 @pass_session
 def rollback(session: Session) -> None:
-    """Put the catalogue before this one back in force.
+    """Put the former catalogue back in force.
 
     Example: adserver catalogue rollback
     """
@@ -86,7 +86,7 @@ def rollback(session: Session) -> None:
 @command.command()
 @pass_session
 def log(session: Session) -> None:
-    """List what was published when and by whom, and what was rolled back.
+    """List what was published, when and by whom.
 
     Example: adserver catalogue log
     """

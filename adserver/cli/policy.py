@@ -26,12 +26,14 @@ def command() -> None:
 @click.argument("file", type=FILE)
 @pass_session
 def validate(session: Session, file: Path) -> None:
-    """Check a policy as a whole and name everything that is wrong with it.
+    """Name everything that is wrong with a policy.
 
     Example: adserver policy validate policy.toml
     """
     policy = parse_policy(file.read_bytes())
-    unmatched = _unmatched(open_here(session), policy)
+    # A file can be judged without a data directory, and must not make one.
+    known = session.settings.data.is_dir()
+    unmatched = _unmatched(open_here(session), policy) if known else []
     session.show({"valid": True, "unmatched": unmatched}, f"{file} is valid.")
     _warn(session, unmatched)
 
@@ -40,7 +42,9 @@ def validate(session: Session, file: Path) -> None:
 @click.argument("file", type=FILE)
 @pass_session
 def publish(session: Session, file: Path) -> None:
-    """Put a policy in force; running servers take it up within a second.
+    """Put a policy in force.
+
+    Running servers take it up within a second. Nothing changes unless all of it is valid.
 
     Example: adserver policy publish policy.toml
     """
@@ -55,7 +59,7 @@ def publish(session: Session, file: Path) -> None:
 @click.argument("sides", nargs=-1, metavar="[FILE|VERSION]...")
 @pass_session
 def diff(session: Session, sides: tuple[str, ...]) -> None:
-    """Show what differs between two policies, each a file or a version.
+    """Compare two policies, files or versions.
 
     One FILE or VERSION is compared with the policy in force; none compares the policy in force with
     the one before it. The version `builtin` holds the defaults.
@@ -71,7 +75,7 @@ def diff(session: Session, sides: tuple[str, ...]) -> None:
 @command.command()
 @pass_session
 def rollback(session: Session) -> None:
-    """Put the policy before this one back in force.
+    """Put the former policy back in force.
 
     Example: adserver policy rollback
     """
@@ -81,7 +85,7 @@ def rollback(session: Session) -> None:
 @command.command()
 @pass_session
 def log(session: Session) -> None:
-    """List what was published when and by whom, and what was rolled back.
+    """List what was published, when and by whom.
 
     Example: adserver policy log
     """

@@ -60,11 +60,13 @@ def resolve_sides(versions: Versions, kind: Kind, sides: Sequence[str]) -> tuple
         return sides[0], sides[1]
     current = versions.pointer().version(kind)
     if current is None:
-        raise InvalidInput(kind, [Problem("diff", f"no {kind} was published yet to compare with")])
+        raise InvalidInput("nothing to compare", [Problem(kind, "none was published yet")])
     if not sides:
         former = versions.former(kind)
         if former is None:
-            raise InvalidInput(kind, [Problem("diff", f"there is no {kind} before {current}")])
+            raise InvalidInput(
+                "nothing to compare", [Problem(kind, f"there is none before {current}")]
+            )
         return former, current
     return (current, sides[0]) if Path(sides[0]).is_file() else (sides[0], current)
 

@@ -56,6 +56,15 @@ def encoded(*campaigns: dict[str, Any], **fields: Any) -> bytes:
     return json.dumps(document(*campaigns, **fields)).encode()
 
 
+def tree(directory: Path) -> dict[str, bytes]:
+    """Read everything in a data directory but the lock."""
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in directory.rglob("*")
+        if path.is_file() and path.name != "publish.lock"
+    }
+
+
 class StubClock:
     """Stands still until told otherwise."""
 

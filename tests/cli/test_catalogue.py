@@ -101,9 +101,9 @@ def test_publishing_looking_back_and_going_back(tmp_path, spring, summer):
 def test_comparing_files_and_versions(tmp_path, spring, summer):
     result = run(tmp_path, "catalogue", "diff", spring)
     assert result.exit_code == 1
-    assert "no catalogue was published yet" in result.stderr
+    assert "none was published yet" in result.stderr
     first = json.loads(run(tmp_path, "catalogue", "publish", spring, "--json").stdout)["version"]
-    assert "there is no catalogue before" in run(tmp_path, "catalogue", "diff").stderr
+    assert "there is none before" in run(tmp_path, "catalogue", "diff").stderr
 
     told = run(tmp_path, "catalogue", "diff", summer).stdout
     assert "- campaign spring" in told

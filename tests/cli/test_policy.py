@@ -30,6 +30,7 @@ def strict(tmp_path: Path) -> Path:
 
 def test_a_policy_is_published_before_there_is_a_catalogue(tmp_path, strict):
     assert run(tmp_path, "policy", "validate", strict).stdout == f"{strict} is valid.\n"
+    assert not (tmp_path / "data").exists(), "looking changes nothing"
     told = run(tmp_path, "policy", "publish", strict).stdout
     assert "is in force, in place of builtin." in told
     assert "adserver catalogue publish FILE" in told

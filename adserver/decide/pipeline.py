@@ -261,8 +261,12 @@ class Decider:
         policy = self.columns.meta.policy
         if self.exploration is Exploration.GREEDY:
             return 0.0
-        spent = self._viewer[dosage.SURPRISES] >= policy.surprises_per_day
-        return 0.0 if spent else policy.surprise
+        return policy.surprise if self._surprise_allowed() else 0.0
+
+    def _surprise_allowed(self) -> bool:
+        """Whether this viewer had fewer surprises in the last day than the policy allows."""
+        allowed = self.columns.meta.policy.surprises_per_day
+        return bool(self._viewer[dosage.SURPRISES] < allowed)
 
     def _without_candidates(self, now_ms: int, decision_id: bytes, draw: float) -> Decision:
         """Nothing is eligible: the reason is the last stage that any candidate reached."""
@@ -323,6 +327,7 @@ class Decider:
             epsilon=self.epsilon,
             surprise_share=surprise_share,
             surprise_band=policy.surprise_band,
+            surprise_allowed=self._surprise_allowed(),
         )
 
     def _below_floor(self, floor_cpm_micros: int) -> NDArray[np.uint8]:

@@ -87,6 +87,8 @@ class Decision(Struct, kw_only=True):
     surprise_share: float
     """The surprise share in force: 0 when the viewer's budget is spent."""
     surprise_band: float
+    surprise_allowed: bool = False
+    """The viewer's surprise budget is not spent, whatever the policy's share."""
 
     @property
     def shown(self) -> bool:

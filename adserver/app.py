@@ -131,6 +131,7 @@ def build_app(
         lifespan=_lifespan(engines, tends=number == 0),
     )
     app.router.redirect_slashes = False
+    app.state.engines = engines
     return app
 
 

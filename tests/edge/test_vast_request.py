@@ -1,0 +1,93 @@
+"""The VAST tag: what is unclear counts as not said, except about privacy."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adserver.domain.request import AdRequest, Consent
+from adserver.edge.consent import judge
+from adserver.edge.vast_request import parse
+
+
+def test_every_parameter_is_read():
+    asked = parse(
+        b"placement=home&viewer=ml-42&gdpr=0&us_privacy=1YNN&coppa=0&w=1280&h=720"
+        b"&mimes=video%2Fmp4,video/webm&min_duration_s=5&max_duration_s=30.5&skippable=true"
+        b"&content_id=c+1&cat=IAB1-5,IAB2&cattax=2&kw=sea,ship&lang=nl&country=NL&region=ZH"
+        b"&city=Den%20Haag&device=tv&intent=buy&urgency=0.8&dosage_token=x&rid=r-1&version=4.2"
+    )
+    request = asked.request
+    assert (asked.version, asked.request_key) == ("4.2", "r-1")
+    assert (request.placement, request.viewer.id) == ("home", "ml-42")
+    assert request.consent == Consent(gdpr=False, us_privacy="1YNN")
+    assert request.player.mimes == ("video/mp4", "video/webm")
+    assert (request.player.width, request.player.height) == (1280, 720)
+    assert (request.player.min_duration_s, request.player.max_duration_s) == (5.0, 30.5)
+    assert request.player.skippable is True
+    assert (request.content.id, request.content.cattax) == ("c 1", 2)
+    assert (request.content.categories, request.content.keywords) == (
+        ("IAB1-5", "IAB2"),
+        ("sea", "ship"),
+    )
+    assert (request.geo.city, request.device.type) == ("Den Haag", "tv")
+    assert (request.moment.intent, request.moment.urgency) == ("buy", 0.8)
+
+
+UNSAID = [
+    b"placement=p",
+    b"placement=p&viewer=&w=&mimes=&lang=",
+    b"placement=p&viewer=[IFA]&w=[PLAYERWIDTH]&h=-1&mimes=[MEDIAMIME]&kw=[A],[B]&lang=-1",
+    b"placement=p&viewer=%5BIFA%5D&w=${W}&urgency=%%U%%&device={device}&intent=-2",
+    b"placement=p&w=70000&h=1e9&urgency=nan&min_duration_s=inf&max_duration_s=-3",
+    b"placement=p&w=wide&device=fridge&intent=loiter&skippable=maybe&cattax=x",
+    b"placement=p&unknown=1&=2&&&=&x",
+    b"placement=p&placement=q",
+    b"placement=p&viewer=" + b"v" * 129 + b"&kw=" + b"k" * 200,
+    b"placement=p&viewer=%FF%FE&urgency=" + b"9" * 5000,
+    b"placement=p&viewer=caf%C3%A9",
+]
+
+
+@pytest.mark.parametrize("query", UNSAID)
+def test_what_is_unclear_counts_as_not_said(query):
+    assert parse(query).request == AdRequest("p")
+
+
+def test_without_a_placement_there_is_still_a_request():
+    assert parse(b"").request.placement == ""
+    assert parse(b"placement=%00").request.placement == ""
+
+
+@pytest.mark.parametrize(
+    "privacy",
+    [
+        b"gdpr=1",
+        b"gdpr=true",
+        b"gdpr=[REGULATIONS]",
+        b"gdpr=-1",
+        b"gdpr_consent=[GDPRCONSENT]",
+        b"gdpr_consent=-1",
+        b"gdpr_consent=" + b"C" * 9000,
+        b"gdpr=0&gdpr_consent=CPx",
+        b"gpp=DBA",
+        b"us_privacy=1YYN",
+        b"us_privacy=[US_PRIVACY]",
+        b"coppa=1",
+        b"coppa=[COPPA]",
+    ],
+)
+def test_about_privacy_the_unclear_closes_the_gate(privacy):
+    consent = parse(b"placement=p&viewer=ml-1&" + privacy).request.consent
+    assert not judge(consent, header_opt_out=False).personal
+
+
+@pytest.mark.parametrize("privacy", [b"gdpr=0", b"gdpr=false&coppa=0", b"gdpr=&gdpr_consent="])
+def test_a_clear_no_leaves_it_open(privacy):
+    consent = parse(b"placement=p&" + privacy).request.consent
+    assert judge(consent, header_opt_out=False).personal
+
+
+@given(st.binary())
+def test_nothing_is_ever_an_error(query):
+    parse(query)
+    parse(b"placement=p&viewer=" + query + b"&w=" + query + b"&kw=" + query)

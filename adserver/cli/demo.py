@@ -1,0 +1,250 @@
+"""``adserver demo``: a learnt world and a running server, in one command."""
+
+import json
+import webbrowser
+from typing import TYPE_CHECKING, Any
+
+import click
+from msgspec import Struct
+
+from adserver.cli.progress import stages
+from adserver.cli.session import Session, pass_session
+from adserver.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from adserver.learn.evaluate import Report
+    from adserver.worlds.showcase import Example
+
+NOTES = "demo.json"
+"""What the first start learnt, kept so that a second start need not; written last."""
+
+
+class Notes(Struct, frozen=True):
+    """What a demo directory holds."""
+
+    world: str
+    placement: str
+    campaigns: int
+    variants: int
+    viewers: int
+    report: list[str]
+    categories: list[str]
+    format: int = 1
+
+
+@click.command(
+    help="""Load the demo data, learn from it, and serve decisions for its viewers.
+
+    The first start learns and takes some seconds; later ones reuse what is there. Ctrl-C stops it.
+
+    Example: adserver demo --port 8080
+    """,
+    short_help="Real demo data, a learnt model and a running server, in one command.",
+)
+@click.option("--world", type=click.Choice(["movielens", "synthetic"]), help="What to decide in.")
+@click.option("--port", type=int, help="Port to listen on; 0 takes a free one.")
+@click.option("--workers", type=int, help="Worker processes.")
+@click.option("--no-browser", is_flag=True, help="Do not open a decision in the browser.")
+@pass_session
+def command(
+    session: Session, world: str | None, port: int | None, workers: int | None, *, no_browser: bool
+) -> None:
+    """Prepare what is missing, then serve with the explanation open to this machine."""
+    from adserver.app import serve  # noqa: PLC0415  (its kernels take a second, --help should not)
+
+    settings = session.settings_with(
+        host="127.0.0.1",
+        port=port,
+        workers=workers,
+        open_explain=True,
+    )
+    notes = _prepared(session, settings, world)
+    examples = _examples(settings, notes)
+
+    def tell(running: Settings) -> None:
+        data = {
+            "ready": True,
+            "url": running.base_url,
+            "world": notes.world,
+            "data": str(running.data),
+            "examples": [_body(example, notes.placement) for example in examples],
+        }
+        text = _welcome(running, notes, examples)
+        print(json.dumps(data) if session.as_json else text, flush=True)
+        if not no_browser:
+            query = f"placement={notes.placement}&viewer={examples[0].viewer}"
+            webbrowser.open(f"{running.base_url}/v1/vast?{query}&cat={examples[0].category}")
+
+    serve(settings, tell)
+
+
+def _prepared(session: Session, settings: Settings, world: str | None) -> Notes:
+    """Return the notes of a prepared directory, preparing it when it is not."""
+    import msgspec  # noqa: PLC0415
+
+    from adserver.domain.errors import InvalidInput, Problem  # noqa: PLC0415
+
+    path = settings.data / NOTES
+    if path.exists():
+        notes = msgspec.json.decode(path.read_bytes(), type=Notes)
+        if world is None or notes.world == world:
+            session.say(f"Reusing {settings.data} ({notes.world}).")
+            return notes
+        raise InvalidInput(
+            f"{settings.data} holds the world {notes.world!r}",
+            [Problem("--world", f"delete the directory or name another for {world!r}: --data DIR")],
+        )
+    if (settings.data / "current.json").exists():
+        raise InvalidInput(
+            f"{settings.data} holds data that is not the demo's",
+            [Problem("--data", "name an empty directory; the demo overwrites nothing")],
+        )
+    notes = _prepare(session, settings, world or "movielens")
+    path.write_bytes(msgspec.json.encode(notes))
+    return notes
+
+
+def _prepare(session: Session, settings: Settings, world_name: str) -> Notes:
+    """Learn the world, publish its catalogue and model, store its viewers."""
+    import numpy as np  # noqa: PLC0415
+
+    from adserver.app import open_versions, open_viewers  # noqa: PLC0415
+    from adserver.runtime.clock import SystemClock  # noqa: PLC0415
+    from adserver.runtime.entropy import SystemEntropy  # noqa: PLC0415
+    from adserver.viewer.codec import encode  # noqa: PLC0415
+    from adserver.worlds.load import build_world, prepare  # noqa: PLC0415
+    from adserver.worlds.world import VECTORS_FILE  # noqa: PLC0415
+
+    with stages(session) as tell:
+        tell("loading the world", 0.0)
+        world = build_world(world_name)
+        prepared = prepare(world, SystemClock().now_ms(), SystemEntropy(), tell)
+        versions = open_versions(settings)
+        source = settings.data / "source"
+        source.mkdir(parents=True, exist_ok=True)
+        (source / "catalogue.json").write_bytes(prepared.catalogue)
+        np.save(source / VECTORS_FILE, prepared.vectors)
+        tell("publishing model and catalogue", 0.0)
+        versions.publish_model(prepared.model)
+        versions.publish_catalogue(prepared.catalogue, source)
+        tell("storing viewers", 0.0)
+        store = open_viewers(settings)
+        try:
+            store.load((name, encode(record)) for name, record in prepared.records.items())
+        finally:
+            store.close()
+        tell("storing viewers", 1.0)
+    catalogue = world.catalogue
+    categories = {c.targeting.category[0] for c in catalogue.campaigns if c.targeting.category}
+    return Notes(
+        world=world_name,
+        placement=catalogue.placements[0].id,
+        campaigns=len(catalogue.campaigns),
+        variants=len(world.variant_ids),
+        viewers=len(prepared.records),
+        report=report_lines(prepared.report),
+        categories=sorted(categories),
+    )
+
+
+def report_lines(report: "Report") -> list[str]:
+    """Return how good the model is, as a table beside the reference."""
+    rows = [
+        ("random", report.random, report.reference.get("random")),
+        ("item rate only", report.item_rate, report.reference.get("item_rate")),
+        ("personalised", report.full, report.reference.get("full")),
+    ]
+    lines = [
+        f"On {report.request_count:,} requests it never learnt from, 8 candidates each, the outcome",
+        "of all known (in brackets: reference numbers):",
+        "",
+        f"  {'':16}{'NDCG@5':>14}{'value':>16}{'AUC complete':>18}{'AUC annoyed':>16}",
+    ]
+    for name, score, reference in rows:
+        cells = [
+            f"{getattr(score, field):.3f}"
+            + (f" ({getattr(reference, field):.3f})" if reference else "")
+            for field in ("ndcg", "value", "auc_complete", "auc_annoyed")
+        ]
+        lines.append(f"  {name:16}{cells[0]:>14}{cells[1]:>16}{cells[2]:>18}{cells[3]:>16}")
+    lines += [
+        f"  {'knowing it all':16}{'':14}{report.oracle:>8.3f}",
+        "",
+        "Allowed to show nothing:",
+    ]
+    for candidates, made in ((8, report.choice), (1, report.single)):
+        lines.append(
+            f"  {candidates} candidate{'s' if candidates > 1 else ' '}  value {made.always:.3f} to "
+            f"{made.allowed:.3f}, annoyed {made.annoyed_always:.3f} to {made.annoyed_allowed:.3f}, "
+            f"{made.shown:.0%} shown"
+        )
+    return lines
+
+
+def _examples(settings: Settings, notes: Notes) -> "Sequence[Example]":
+    """Decide for the viewers until three answers differ."""
+    from adserver.app import open_versions, open_viewers  # noqa: PLC0415
+    from adserver.decide.pipeline import Decider  # noqa: PLC0415
+    from adserver.domain.errors import Broken  # noqa: PLC0415
+    from adserver.runtime.clock import SystemClock  # noqa: PLC0415
+    from adserver.viewer.codec import open_record  # noqa: PLC0415
+    from adserver.worlds.showcase import showcase  # noqa: PLC0415
+
+    columns = open_versions(settings).load_snapshot()
+    if columns is None:
+        raise Broken(f"{settings.data} holds no snapshot; delete it and start again")
+    store = open_viewers(settings)
+    try:
+        viewers = {name: open_record(raw) for name, raw in store.scan()}
+    finally:
+        store.close()
+    now_ms = SystemClock().now_ms()
+    examples = showcase(Decider(columns), notes.placement, notes.categories, viewers, now_ms)
+    if not examples:
+        raise Broken(f"{settings.data} holds no viewers; delete it and start again")
+    return examples
+
+
+def _body(example: "Example", placement: str) -> dict[str, Any]:
+    return {
+        "placement": placement,
+        "viewer": {"id": example.viewer},
+        "content": {"categories": [example.category]},
+    }
+
+
+def _welcome(running: Settings, notes: Notes, examples: "Sequence[Example]") -> str:
+    url = running.base_url
+    kind = "real" if notes.world == "movielens" else "synthetic"
+    loaded = f"{notes.viewers:,} {kind} viewers, {notes.variants:,} variants"
+    tag = f"placement={notes.placement}&viewer={examples[0].viewer}&cat={examples[0].category}"
+    lines = [
+        "",
+        f"adserver demo: {loaded} in {notes.campaigns} campaigns ({notes.world}).",
+        "Bids, lengths, media and the time of viewing are synthetic.",
+        "",
+        *notes.report,
+        "",
+        f"  decisions  {url}/v1/decisions",
+        f"  VAST tag   {url}/v1/vast?{tag}",
+        f"  API        {url}/openapi.json",
+        f"  health     {url}/readyz   {url}/metrics",
+        f"  data       {running.data}",
+        "",
+    ]
+    for example in examples:
+        answer = (
+            f"{example.variant} of {example.campaign}"
+            if example.variant
+            else f"nothing: {example.reason}"
+        )
+        body = json.dumps(_body(example, notes.placement))
+        lines += [
+            f"# {example.viewer} gets {answer}",
+            f"curl -s {url}/v1/decisions -H 'content-type: application/json' -d '{body}'",
+            "",
+        ]
+    lines.append('Add "explain": true to a request to see why. Ctrl-C stops the demo.')
+    return "\n".join(lines)

@@ -1,0 +1,69 @@
+"""The demo as a user starts it, in the synthetic world that needs no data package."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import psutil
+
+ADSERVER = [sys.executable, "-m", "adserver"]
+START_S_MAX = 60
+
+
+def start(data: Path, *flags: str) -> subprocess.Popen:
+    command = [*ADSERVER, "demo", "--data", str(data), "--port", "0", "--no-browser", "--json"]
+    return subprocess.Popen(
+        [*command, *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def stop(demo: subprocess.Popen) -> None:
+    workers = psutil.Process(demo.pid).children(recursive=True)
+    assert workers
+    demo.send_signal(signal.SIGINT)
+    assert demo.wait(20) == 0
+    assert not any(worker.is_running() for worker in workers)
+    demo.stdout.close()
+    demo.stderr.close()
+
+
+def test_three_viewers_get_what_was_announced_and_a_second_start_reuses_it(tmp_path):
+    demo = start(tmp_path / "data", "--world", "synthetic")
+    try:
+        ready = json.loads(demo.stdout.readline())
+        answers = [
+            httpx.post(f"{ready['url']}/v1/decisions", json={**body, "deadline_ms": 5000})
+            for body in ready["examples"]
+        ]
+        assert [answer.status_code for answer in answers] == [200] * 3
+        first, second, third = (answer.json() for answer in answers)
+        assert first["action"] == second["action"] == "show"
+        assert first["campaign"] == second["campaign"]
+        assert first["variant"] != second["variant"]
+        assert third["action"] == "none"
+        assert third["reason"] == "below_threshold"
+        explained = httpx.post(
+            f"{ready['url']}/v1/decisions", json={**ready["examples"][0], "explain": True}
+        )
+        assert explained.json()["explanation"]["candidates"]
+    finally:
+        stop(demo)
+
+    again = start(tmp_path / "data")
+    try:
+        assert json.loads(again.stdout.readline())["examples"] == ready["examples"]
+    finally:
+        stop(again)
+
+
+def test_another_world_or_foreign_data_is_refused_in_words(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "current.json").write_text("{}")
+    refused = start(data)
+    _, said = refused.communicate(timeout=START_S_MAX)
+    assert refused.returncode == 1
+    assert "overwrites nothing" in said

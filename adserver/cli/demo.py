@@ -157,8 +157,8 @@ def report_lines(report: "Report") -> list[str]:
         ("personalised", report.full, report.reference.get("full")),
     ]
     lines = [
-        f"On {report.request_count:,} requests it never learnt from, 8 candidates each, the outcome",
-        "of all known (in brackets: reference numbers):",
+        f"On {report.request_count:,} requests it never learnt from, 8 candidates each, the",
+        "outcome of all known (in brackets: reference numbers):",
         "",
         f"  {'':16}{'NDCG@5':>14}{'value':>16}{'AUC complete':>18}{'AUC annoyed':>16}",
     ]

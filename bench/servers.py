@@ -12,34 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-import uvicorn
-from starlette.types import ASGIApp
 
 from bench import machine
+from bench.traffic import Audience
 from bench.wire import connect, exchange
 
 ROOT = Path(__file__).parent.parent
 START_S_MAX = 120.0
 STOP_S_MAX = 15.0
 READY = b"GET /readyz HTTP/1.1\r\nhost: localhost\r\n\r\n"
-
-
-def listen(port: int) -> socket.socket:
-    """Return a bound socket of this process's own, as every worker of the real server has."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    listener.bind(("127.0.0.1", port))
-    return listener
-
-
-def serve(app: ASGIApp, listener: socket.socket) -> None:
-    """Serve in this process, until interrupted, with the settings of the real server."""
-    config = uvicorn.Config(
-        app, loop="uvloop", http="httptools", access_log=False, log_level="warning"
-    )
-    with suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[listener])
 
 
 def free_port() -> int:
@@ -55,7 +36,7 @@ class Subject:
 
     command: Sequence[str | Path]
     port: int
-    viewers: Sequence[str]
+    audience: Audience
 
 
 class Server:

@@ -6,7 +6,7 @@ kinder to every cache on the way; a benchmark need not be.
 
 import random
 from collections.abc import Iterable, Sequence
-from itertools import cycle, islice
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,6 +15,8 @@ import orjson
 from bench.wire import Call, request_bytes
 
 PLACEMENT = "trailer-preroll"
+ELIGIBLE_SHARE = 0.06
+"""Share of the campaigns a request's categories mean: targeting leaves so many candidates."""
 DEVICES = ("phone", "tablet", "desktop", "tv", "watch", "console")
 PLACES = (("NL", "ZH", "Rotterdam"), ("NL", "NH", "Amsterdam"), ("DE", "BE", "Berlin"))
 INTENTS = ("know", "go", "do", "buy", "ideas", "compare", "plan")
@@ -44,11 +46,21 @@ VAST_PARAMETERS = {
 """Parameter of the VAST tag → part and field of the ad request."""
 
 
-def ad_requests(viewers: Sequence[str], count: int, seed: int) -> Iterable[dict[str, Any]]:
-    """Yield ad requests of some 590 bytes each."""
+@dataclass(frozen=True)
+class Audience:
+    """Whom to ask for, and what the videos are about."""
+
+    viewers: Sequence[str]
+    topics: Sequence[str]
+    """Each wanted by a share of the campaigns."""
+
+
+def ad_requests(audience: Audience, count_max: int, seed: int) -> Iterable[dict[str, Any]]:
+    """Yield ad requests of some 590 bytes, one a viewer."""
     dice = random.Random(seed)
-    order = dice.sample(viewers, len(viewers))
-    for viewer in islice(cycle(order), count):
+    topics_count = max(1, round(ELIGIBLE_SHARE * len(audience.topics)))
+    order = dice.sample(audience.viewers, min(count_max, len(audience.viewers)))
+    for viewer in order:
         country, region, city = dice.choice(PLACES)
         wide = dice.random() < 0.5
         yield {
@@ -57,7 +69,7 @@ def ad_requests(viewers: Sequence[str], count: int, seed: int) -> Iterable[dict[
             "content": {
                 "id": f"film-{dice.randrange(10_000)}",
                 "title": "A trailer that somebody wants to see",
-                "categories": ["IAB1-5"],
+                "categories": dice.sample(audience.topics, topics_count),
                 "keywords": ["trailer", "film", "new"],
                 "language": "nl",
                 "duration_s": dice.randrange(60, 600),
@@ -75,9 +87,9 @@ def ad_requests(viewers: Sequence[str], count: int, seed: int) -> Iterable[dict[
         }
 
 
-def requests(call: Call, viewers: Sequence[str], count: int, seed: int) -> list[bytes]:
+def requests(call: Call, audience: Audience, count_max: int, seed: int) -> list[bytes]:
     """Return whole HTTP requests, ready to be sent."""
-    documents = ad_requests(viewers, count, seed)
+    documents = ad_requests(audience, count_max, seed)
     if call.method == "POST":
         return [request_bytes(call, body=orjson.dumps(document)) for document in documents]
     return [request_bytes(call, query=vast_query(document)) for document in documents]

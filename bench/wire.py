@@ -7,13 +7,24 @@ with two searches, and nothing is parsed that the measurement does not need.
 import re
 import socket
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Protocol
 
 CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 ACTION = re.compile(rb'"action": ?"(show|none)"(?:, ?"reason": ?"(\w+)")?')
 VAST = re.compile(rb"<VAST [^>]*?(/?)>\s*(<Ad )?")
-GATES = frozenset({b"not_ready", b"overload", b"deadline"})
-"""Reasons of an answer that decided nothing: fast, and worth nothing as a measurement."""
+GATES = frozenset({b"not_ready", b"overload", b"deadline", b"consent", b"opted_out", b"held_out"})
+"""Reasons for which nothing was decided: right answers, fast, and worth nothing as a figure."""
+GATED_SHARE_MAX = 0.001
+"""A stalled machine makes a few answers late; more of them, and the run measured refusals."""
+
+
+class Said(IntEnum):
+    """What a right answer says."""
+
+    NOTHING = 0
+    SHOW = 1
+    GATED = 2
 
 
 class WrongAnswerError(AssertionError):
@@ -21,9 +32,9 @@ class WrongAnswerError(AssertionError):
 
 
 class Judge(Protocol):
-    """Looks at every answer: True for an ad, False for a decision to show nothing."""
+    """Looks at every answer."""
 
-    def __call__(self, answer: bytes) -> bool:
+    def __call__(self, answer: bytes) -> Said:
         """Raise ``WrongAnswerError`` for anything else."""
 
 
@@ -37,20 +48,22 @@ class Call:
     judge: Judge
 
 
-def judge_decision(answer: bytes) -> bool:
+def judge_decision(answer: bytes) -> Said:
     """Judge an answer of ``POST /v1/decisions``."""
     found = ACTION.search(answer) if answer.startswith(b"HTTP/1.1 200 ") else None
-    if found is None or found[2] in GATES:
+    if found is None:
         raise WrongAnswerError(answer[:500].decode(errors="replace"))
-    return found[1] == b"show"
+    if found[1] == b"show":
+        return Said.SHOW
+    return Said.GATED if found[2] in GATES else Said.NOTHING
 
 
-def judge_vast(answer: bytes) -> bool:
-    """Judge an answer of ``GET /v1/vast``."""
+def judge_vast(answer: bytes) -> Said:
+    """Judge an answer of ``GET /v1/vast``, whose emptiness does not say why."""
     found = VAST.search(answer) if answer.startswith(b"HTTP/1.1 200 ") else None
     if found is None:
         raise WrongAnswerError(answer[:500].decode(errors="replace"))
-    return found[2] is not None
+    return Said.NOTHING if found[2] is None else Said.SHOW
 
 
 DECISIONS = Call("decisions", "POST", "/v1/decisions", judge_decision)

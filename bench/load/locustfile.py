@@ -31,7 +31,7 @@ from locust.runners import LocalRunner, WorkerRunner
 from bench.load.histogram import Histogram
 from bench.load.schedule import Schedule
 from bench.load.verdict import Findings, Verdict
-from bench.wire import DECISIONS, WrongAnswerError, connect, exchange, request_bytes
+from bench.wire import DECISIONS, Said, WrongAnswerError, connect, exchange, request_bytes
 
 LEAD_S = 1.0
 """From the start signal to the first due request: time to spawn the users and to connect."""
@@ -129,11 +129,11 @@ class Player(User):
         self.turn += 1
         due = self.shared.started_s + due_s
         sent = time.monotonic()
+        said, length = Said.NOTHING, 0
         error: Exception | None = None
-        length = 0
         try:
             answer = exchange(self.connection, next(self.shared.requests))
-            DECISIONS.judge(answer)
+            said = DECISIONS.judge(answer)
             length = len(answer)
         except (OSError, WrongAnswerError) as wrong:
             error = wrong
@@ -141,23 +141,20 @@ class Player(User):
             self.connection = connect(self.shared.port)
         answered = time.monotonic()
         if self.shared.schedule.counted(due_s):
-            self.count(due, sent, answered, length, error)
+            findings = self.shared.findings
+            if error is None:
+                findings.record(due, sent, answered)
+                findings.gated_count += said is Said.GATED
+            else:
+                findings.failed_count += 1
+            self.report(1e3 * (answered - due), length, error)
 
-    def count(
-        self, due: float, sent: float, answered: float, length: int, error: Exception | None
-    ) -> None:
-        """Record one exchange, here and in locust's own tables."""
-        findings = self.shared.findings
-        if error is None:
-            findings.latency.record(1e3 * (answered - due))
-            findings.service.record(1e3 * (answered - sent))
-            findings.lateness.record(1e3 * (sent - due))
-        else:
-            findings.failed_count += 1
+    def report(self, response_ms: float, length: int, error: Exception | None) -> None:
+        """Tell locust's own tables."""
         self.environment.events.request.fire(
             request_type=DECISIONS.method,
             name=DECISIONS.path,
-            response_time=1e3 * (answered - due),
+            response_time=response_ms,
             response_length=length,
             exception=error,
             context={},

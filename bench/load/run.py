@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,15 @@ import orjson
 
 from bench import servers, traffic
 from bench.load.schedule import Schedule
+from bench.traffic import Audience
 from bench.wire import connect
 
 LOCUSTFILE = Path(__file__).parent / "locustfile.py"
 GRACE_S = 10.0
 """How long after the last due request an unanswered one is given up."""
 SPAWN_RATE = 100
+REQUESTS_COUNT_MAX = 50_000
+"""Different requests; a run that needs more starts again at the first."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,13 @@ class Result:
     passed: bool
 
 
-def run(port: int, viewers: Sequence[str], options: Options) -> Result:
+def run(port: int, audience: Audience, options: Options) -> Result:
     """Ask the server on this port at the scheduled rate."""
     schedule = options.schedule
     connect(port).close()  # a server that is not there fails now, not after the schedule
     with tempfile.TemporaryDirectory() as folder:
         requests, report = Path(folder, "requests.ndjson"), Path(folder, "report.json")
-        documents = traffic.ad_requests(viewers, min(len(viewers), 50_000), seed=30)
+        documents = traffic.ad_requests(audience, REQUESTS_COUNT_MAX, seed=30)
         requests.write_bytes(b"\n".join(map(orjson.dumps, documents)))
         arguments = {
             "--locustfile": LOCUSTFILE,

@@ -13,9 +13,10 @@ from bench.load.run import Options, run
 from bench.load.schedule import Schedule
 from bench.load.stall import watch
 from bench.load.verdict import Findings, Verdict
+from bench.traffic import Audience
 
 ANSWER = b'{"decision_id":"0","action":"none","reason":"below_threshold"}'
-VIEWERS = [f"viewer-{number}" for number in range(50)]
+AUDIENCE = Audience([f"viewer-{number}" for number in range(50)], ["topic"])
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def test_a_frozen_server_shows_in_the_report(server):
     thaw = threading.Timer(4.0, server.thaw)
     freeze.start()
     thaw.start()
-    result = run(server.port, VIEWERS, Options(schedule, p99_ms_max=500))
+    result = run(server.port, AUDIENCE, Options(schedule, p99_ms_max=500))
     freeze.join()
     thaw.join()
     assert not result.passed
@@ -54,7 +55,7 @@ def test_a_frozen_server_shows_in_the_report(server):
 def test_a_server_that_is_gone_fails_the_run():
     schedule = Schedule(rate=50, users_count=2, warm_up_s=0, measured_s=0.5)
     with pytest.raises(ConnectionRefusedError):
-        run(servers.free_port(), VIEWERS, Options(schedule))
+        run(servers.free_port(), AUDIENCE, Options(schedule))
 
 
 def test_percentiles_are_within_a_percent_and_never_flatter():

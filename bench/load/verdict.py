@@ -5,6 +5,7 @@ from typing import Any
 
 from bench.load.histogram import Histogram
 from bench.load.schedule import Schedule
+from bench.wire import GATED_SHARE_MAX
 
 RATE_SHARE_MIN = 0.99
 """Below this share of the asked rate the run measured something else."""
@@ -21,6 +22,14 @@ class Findings:
     lateness: Histogram = field(default_factory=Histogram)
     """From the due time to the sending: the load generator's own part, or a server's backlog."""
     failed_count: int = 0
+    gated_count: int = 0
+    """Answered rightly, and too late or too busy to decide."""
+
+    def record(self, due_s: float, sent_s: float, answered_s: float) -> None:
+        """Count one exchange by its three times."""
+        self.latency.record(1e3 * (answered_s - due_s))
+        self.service.record(1e3 * (answered_s - sent_s))
+        self.lateness.record(1e3 * (sent_s - due_s))
 
     def take(self) -> dict[str, Any]:
         """Return what is new since the last time, fit to be sent to the master."""
@@ -29,8 +38,9 @@ class Findings:
             "service": self.service.take(),
             "lateness": self.lateness.take(),
             "failed_count": self.failed_count,
+            "gated_count": self.gated_count,
         }
-        self.failed_count = 0
+        self.failed_count = self.gated_count = 0
         return taken
 
     def merge(self, taken: dict[str, Any]) -> None:
@@ -39,6 +49,7 @@ class Findings:
         self.service.merge(taken["service"])
         self.lateness.merge(taken["lateness"])
         self.failed_count += taken["failed_count"]
+        self.gated_count += taken["gated_count"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,8 @@ class Verdict:
             found.append(f"{self.findings.failed_count} requests failed")
         if self.rate_share < RATE_SHARE_MIN:
             found.append(f"only {self.rate_share:.1%} of the asked rate was achieved")
+        if self.findings.gated_count > GATED_SHARE_MAX * self.schedule.expected_count:
+            found.append(f"{self.findings.gated_count} answers decided nothing")
         p99_ms = self.findings.latency.percentile(0.99)
         if p99_ms > self.p99_ms_max:
             found.append(f"p99 of {p99_ms:.1f} ms exceeds {self.p99_ms_max:g} ms")
@@ -74,6 +87,7 @@ class Verdict:
             "rate_asked": self.schedule.rate,
             "rate_achieved": self.rate_share * self.schedule.rate,
             "failed_count": self.findings.failed_count,
+            "gated_count": self.findings.gated_count,
             "latency_ms": self.findings.latency.summary(),
             "service_ms": self.findings.service.summary(),
             "lateness_ms": self.findings.lateness.summary(),
@@ -91,7 +105,7 @@ class Verdict:
         )
         columns = ("p50", "p90", "p99", "p99.9", "max")
         length = f"{self.schedule.measured_s:g} s after {self.schedule.warm_up_s:g} s of warm-up"
-        failed = f"{self.findings.failed_count} failed"
+        failed = f"{self.findings.failed_count} failed, {self.findings.gated_count} gated"
         return [
             f"{self.schedule.rate:g} requests/s for {length}: {self.rate_share:.1%} met, {failed}",
             f"  {'milliseconds':<24}" + "".join(f"{column:>9}" for column in columns),

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bench.wire import Judge, WrongAnswerError, answer_end, connect
+from bench.wire import Judge, Said, WrongAnswerError, answer_end, connect
 
 CONNECTIONS_COUNT = 16
 ANSWER_BYTES_MAX = 1 << 16
@@ -20,10 +20,15 @@ STALLED_S = 10.0
 class Round:
     """What one round saw."""
 
-    answers_count: int
-    shown_count: int
+    said: tuple[int, ...]
+    """How many answers said what; indexed by ``Said``."""
     seconds: float
     client_cpu_s: float
+
+    @property
+    def answers_count(self) -> int:
+        """Answers of every kind."""
+        return sum(self.said)
 
     @property
     def rate(self) -> float:
@@ -58,7 +63,7 @@ class ClosedLoop:
 
     def run(self, seconds: float) -> Round:
         """Keep every connection busy for so long, then wait for the last answers."""
-        answers_count = shown_count = 0
+        said = [0] * len(Said)
         cpu_before = time.thread_time()
         started = time.perf_counter()
         deadline = started + seconds
@@ -74,14 +79,13 @@ class ClosedLoop:
                 answer = self._receive(descriptor)
                 if answer is None:
                     continue
-                answers_count += 1
-                shown_count += self._judge(answer)
+                said[self._judge(answer)] += 1
                 if sending:
                     self._connections[descriptor].send(next(self._requests))
                 else:
                     waiting_count -= 1
         elapsed = time.perf_counter() - started
-        return Round(answers_count, shown_count, elapsed, time.thread_time() - cpu_before)
+        return Round(tuple(said), elapsed, time.thread_time() - cpu_before)
 
     def _receive(self, descriptor: int) -> bytes | None:
         """Return the answer that is complete with what has just arrived, else None."""

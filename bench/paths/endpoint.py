@@ -16,7 +16,7 @@ from statistics import mean, median, quantiles
 
 from bench import machine, servers, traffic
 from bench.paths.closed_loop import ClosedLoop, Round
-from bench.wire import Call, body_of, connect, exchange
+from bench.wire import GATED_SHARE_MAX, Call, Said, body_of, connect, exchange
 
 CLIENT_BUSY_MAX = 0.6
 """Above this share of its core the client might be what is measured."""
@@ -60,7 +60,7 @@ class Comparison:
     call: Call
     pairs: list[tuple[Measured, Measured]]
     answer_bytes: int
-    floor_answer_bytes: int
+    """Of every answer of the floor, and of ours on average."""
     apart: bool
     """Whether servers and client had a core each."""
 
@@ -85,11 +85,15 @@ class Comparison:
         rounds = [measured.round for pair in self.pairs for measured in pair]
         return max(each.client_cpu_s / each.seconds for each in rounds)
 
-    @property
-    def shown_share(self) -> float:
-        """Share of our answers that showed something."""
+    def share(self, said: Said) -> float:
+        """Return the share of our answers that said this."""
         rounds = [ours.round for _, ours in self.pairs]
-        return sum(each.shown_count for each in rounds) / sum(each.answers_count for each in rounds)
+        return sum(each.said[said] for each in rounds) / sum(each.answers_count for each in rounds)
+
+    @property
+    def title(self) -> str:
+        """What was compared."""
+        return f"{self.call.method} {self.call.path} against the bare-Starlette floor"
 
     def lines(self) -> list[str]:
         """Return the report, the ratios first."""
@@ -97,18 +101,18 @@ class Comparison:
         spread = quantiles(self.ratios, n=4) if len(self.pairs) > 1 else [self.ratio] * 3
         ceiling = min(each.round.client_ceiling for each in (*floors, *ours))
         pairs = f"median of {len(self.pairs)} pairs, quartiles {spread[0]:.3f} to {spread[2]:.3f}"
-        sizes = f"{self.answer_bytes} in our mean answer, {self.floor_answer_bytes} in the floor's"
         client = f"{self.client_busy:.0%} of its core at most; alone {ceiling:,.0f} answers/s"
         lines = [
-            f"{self.call.method} {self.call.path} against the bare-Starlette floor",
             f"  throughput      {self.ratio:.3f} of the floor ({pairs})",
             f"  processor time  {self.cpu_ratio:.3f} of the floor",
             *(_arm_line(name, arm) for name, arm in (("floor", floors), ("ours", ours))),
-            f"  body bytes      {sizes}; {self.shown_share:.0%} of ours showed an ad",
+            f"  answers         {self.answer_bytes} bytes; {self.share(Said.SHOW):.0%} of ours show an ad",
             f"  client          {client}",
         ]
         if self.client_busy > CLIENT_BUSY_MAX:
             lines.append("  WARNING: the client was nearly full; the ratio flatters the slower arm")
+        if self.share(Said.GATED) > GATED_SHARE_MAX:
+            lines.append(f"  WARNING: {self.share(Said.GATED):.1%} of our answers decided nothing")
         if not self.apart:
             lines.append("  WARNING: one core only; servers and client took turns on it")
         return lines
@@ -125,11 +129,11 @@ def compare(call: Call, subject: servers.Subject, effort: Effort) -> Comparison:
     cores = machine.cpus()
     # The last core for the client: the first one serves the machine's interrupts more often.
     server_cpus, client_cpus = (cores[:1], cores[-1:])
-    requests = traffic.requests(call, subject.viewers, effort.requests_count, seed=20)
+    requests = traffic.requests(call, subject.audience, effort.requests_count, seed=20)
     with (
         kept_on(client_cpus),
         servers.running(subject.command, subject.port, server_cpus) as ours,
-        typical_answer(call, ours.port, requests[: effort.sample_count]) as (answer, answer_bytes),
+        typical_answer(call, ours.port, requests[: effort.sample_count]) as answer,
         floor(answer, server_cpus) as floor_server,
         closing(ClosedLoop(floor_server.port, cycle(requests), call.judge)) as floor_loop,
         closing(ClosedLoop(ours.port, cycle(requests), call.judge)) as our_loop,
@@ -143,8 +147,8 @@ def compare(call: Call, subject: servers.Subject, effort: Effort) -> Comparison:
             )
             for _ in range(effort.pairs_count)
         ]
-        floor_bytes = answer.stat().st_size
-    return Comparison(call, pairs, answer_bytes, floor_bytes, apart=server_cpus != client_cpus)
+        answer_bytes = answer.stat().st_size
+    return Comparison(call, pairs, answer_bytes, apart=server_cpus != client_cpus)
 
 
 def measure(server: servers.Server, loop: ClosedLoop, seconds: float) -> Measured:
@@ -163,8 +167,8 @@ def typical_answer(call: Call, port: int, requests: Sequence[bytes]) -> Iterator
     typical = min(bodies, key=lambda body: abs(len(body) - length))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{call.name}.body"
-        path.write_bytes(typical)
-        yield path, round(length)
+        path.write_bytes(typical[: round(length)].ljust(round(length)))
+        yield path
 
 
 @contextmanager

@@ -1,11 +1,13 @@
 """The bare-Starlette floor: what the same work costs when nothing is decided.
 
-A plain route with Request and Response parses the same input and returns the same number of bytes.
+A plain route with Request and Response parses the same input and returns the same number of bytes,
+in the same worker process with the same settings of server, collector and threads.
 No adserver can answer faster on this server without leaving the framework, so the ratio to it is
 what our own code costs, on any machine.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import orjson
@@ -14,7 +16,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bench.servers import listen, serve
+from adserver.serve import worker
+from adserver.serve.supervise import supervise
+from adserver.settings import load
 
 
 def application(answer: bytes) -> Starlette:
@@ -42,12 +46,19 @@ def application(answer: bytes) -> Starlette:
 
 
 def main() -> None:
-    """Serve until told to stop."""
+    """Serve as the real server does: a parent that starts one worker, and that worker."""
     parser = argparse.ArgumentParser(prog="python -m bench.paths.floor")
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--answer", type=Path, required=True, help="file with the body")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--answer", required=True, help="file with the body")
+    parser.add_argument("--worker", action="store_true", help="be the worker, as the parent asks")
     arguments = parser.parse_args()
-    serve(application(arguments.answer.read_bytes()), listen(arguments.port))
+    if arguments.worker:
+        answer = Path(arguments.answer).read_bytes()
+        worker.run(lambda _settings, _number, _count: application(answer))
+    else:
+        settings = load(environment={}, flags={"port": arguments.port})
+        command = [sys.executable, "-m", "bench.paths.floor", "--worker"]
+        supervise(settings, [*command, "--answer", arguments.answer], lambda _: None)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from typing import Any
 
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
-REASON = "Long because"
-"""How the docstring of a long file or function begins the sentence that excuses it."""
+REASON = re.compile(r"\bLong(?:er)?\b[^.]*\bbecause\b")
+"""The sentence that excuses a long file or function, in its docstring: "Long because ..."."""
 
 NAMES_THAT_SAY_NOTHING = frozenset({"utils", "util", "core", "common", "misc", "helpers"})
 SKIPS = frozenset({"skip", "skipif", "xfail", "importorskip"})
@@ -21,7 +21,7 @@ SHARED = re.compile(r"\.\./shared")
 
 def too_long(path: Path, tree: ast.Module, lines_count: int) -> Iterator[str]:
     """Find files and functions over the limit whose docstring gives no reason."""
-    if lines_count > FILE_LINES_MAX and REASON not in (ast.get_docstring(tree) or ""):
+    if lines_count > FILE_LINES_MAX and not REASON.search(ast.get_docstring(tree) or ""):
         yield f"{path}: {lines_count} lines, over {FILE_LINES_MAX}"
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -29,7 +29,7 @@ def too_long(path: Path, tree: ast.Module, lines_count: int) -> Iterator[str]:
             docstring = ast.get_docstring(node) or ""
             # A docstring is for the reader, however long; the limit is on what must be understood.
             length -= len(docstring.splitlines())
-            if length > FUNCTION_LINES_MAX and REASON not in docstring:
+            if length > FUNCTION_LINES_MAX and not REASON.search(docstring):
                 where = f"{path}:{node.lineno} {node.name}"
                 yield f"{where}: {length} lines, over {FUNCTION_LINES_MAX}"
 

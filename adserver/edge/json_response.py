@@ -12,7 +12,7 @@ from adserver.domain.decision import Decision, IdRow, ValueRow
 from adserver.domain.units import MILLISECONDS_PER_SECOND, format_time_ms
 
 DECIMALS: Final = 7
-"""Of every number in an answer: sums of an explanation then hold far within 1e-5."""
+"""Of numbers in an explanation: its sums then hold far within 1e-5."""
 VARIANT_FRAGMENT: Final = "json"
 MEDIA_FRAGMENT: Final = "json_media"
 
@@ -93,20 +93,28 @@ class JsonAnswers:
         self._second = -1
         self._until = ""
 
+    def media(self, files: Iterable[int]) -> bytes:
+        """Write the entries of ``media`` of the files at these indices."""
+        table = self._files
+        return b",".join([table[index] for index in files])
+
+    def prepared(self, variant: int) -> bytes:
+        """Return what every answer that shows the variant at this index has in common."""
+        return self._prepared[variant]
+
     def show(
         self,
         decision: Decision,
         handles: Handles,
-        media: Iterable[int],
+        prepared: bytes,
+        media: bytes,
         explanation: bytes | None,
     ) -> bytes:
-        """Answer with the chosen variant and the files at these indices."""
-        chosen = decision.chosen
-        values = decision.values
-        files = self._files
+        """Answer with the chosen variant; ``prepared`` and ``media`` were written before."""
+        value: list[float] = decision.values[:, decision.chosen].tolist()
         measures = (
-            f',"relevance":{number(values[ValueRow.RELEVANCE, chosen])}'
-            f',"threshold":{number(values[ValueRow.THRESHOLD, chosen] + decision.dose_part)}'
+            f',"relevance":{number(value[ValueRow.RELEVANCE])}'
+            f',"threshold":{number(value[ValueRow.THRESHOLD] + decision.dose_part)}'
             f',"propensity":{number(decision.propensity)}'
             f',"surprise":{"true" if decision.surprise else "false"},"media":['
         )
@@ -114,9 +122,9 @@ class JsonAnswers:
         return b"".join(
             (
                 f'{{"decision_id":"{handles.decision_id}","action":"show",'.encode(),
-                self._prepared[int(decision.ids[IdRow.VARIANT, chosen])],
+                prepared,
                 measures.encode(),
-                b",".join([files[index] for index in media]),
+                media,
                 report.encode(),
                 self._tail,
                 b"}" if explanation is None else b',"explanation":' + explanation + b"}",
@@ -146,7 +154,7 @@ class JsonAnswers:
         if not relevances:
             return b""
         best = max(range(len(relevances)), key=relevances.__getitem__)
-        threshold = decision.values[ValueRow.THRESHOLD, best] + decision.dose_part
+        threshold = float(decision.values[ValueRow.THRESHOLD, best]) + decision.dose_part
         variant_id = self._variant_ids[int(decision.ids[IdRow.VARIANT, best])]
         return b'"best":{"variant":%b,"relevance":%b,"threshold":%b},' % (
             msgspec.json.encode(variant_id.decode()),
@@ -163,12 +171,12 @@ class JsonAnswers:
         return self._until
 
 
-def number(value: Any) -> str:
-    """Write a number as JSON; what is absent or not finite as null, for JSON has no word for it."""
-    if value is None:
-        return "null"
-    value = float(value)
-    return repr(round(value, DECIMALS)) if isfinite(value) else "null"
+def number(value: float | None) -> str:
+    """Write a number as JSON; what is absent or not finite as null, for JSON has no word for it.
+
+    Seven digits are what float32 holds; more would show how .1 is not .1.
+    """
+    return "null" if value is None or not isfinite(value) else f"{value:.7g}"
 
 
 def render_explanation(explanation: Mapping[str, Any]) -> bytes:

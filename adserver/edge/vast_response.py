@@ -22,6 +22,8 @@ _BASE: Final = "\x01"
 _TOKEN: Final = "\x02"  # noqa: S105  (a mark, not a secret)
 _DECISION: Final = "\x03"
 _MEDIA: Final = "\x04"
+_TOKEN_MARK: Final = _TOKEN.encode()
+_DECISION_MARK: Final = _DECISION.encode()
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 _SORT_DIGITS: Final = 8
@@ -100,21 +102,23 @@ class VastAnswers:
         error = _track("error").replace(_BASE, base_url)
         self._empty = f"{_OPENING}<Error>{error}</Error></VAST>".encode()
 
-    def show(self, variant: int, handles: Handles, media: Iterable[int]) -> bytes:
-        """Answer with the variant at this index and the files the player can play."""
-        files = self._files
-        ranked = sorted([files[index] for index in media])
-        return (
-            self._templates[variant]
-            .replace(_MEDIA.encode(), b"".join([element[_SORT_DIGITS:] for element in ranked]))
-            .replace(_BASE.encode(), self._base)
-            .replace(_TOKEN.encode(), handles.token.encode())
-            .replace(_DECISION.encode(), handles.decision_id.encode())
+    def prepared(self, variant: int, files: Iterable[int]) -> bytes:
+        """Return the template of the variant at this index, with the files at theirs."""
+        table = self._files
+        ranked = sorted([table[index] for index in files])
+        media = b"".join([element[_SORT_DIGITS:] for element in ranked])
+        template = self._templates[variant]
+        return template.replace(_MEDIA.encode(), media).replace(_BASE.encode(), self._base)
+
+    def show(self, prepared: bytes, handles: Handles) -> bytes:
+        """Answer with a prepared template."""
+        return prepared.replace(_TOKEN_MARK, handles.token.encode()).replace(
+            _DECISION_MARK, handles.decision_id.encode()
         )
 
     def none(self, handles: Handles) -> bytes:
         """Answer with no ad and where to say that something went wrong."""
-        return self._empty.replace(_TOKEN.encode(), handles.token.encode())
+        return self._empty.replace(_TOKEN_MARK, handles.token.encode())
 
 
 def is_web_url(url: str) -> bool:

@@ -13,7 +13,6 @@ import numpy as np
 from msgspec import Struct
 from starlette.types import Receive, Scope, Send
 
-from adserver.catalogue.columns import CREATIVE
 from adserver.decide.explain import explain
 from adserver.decide.pipeline import NO_MOMENT
 from adserver.domain.decision import NOTHING, Decision, Exploration, IdRow, ValueRow
@@ -195,19 +194,19 @@ class Decisions:
         decision = made.decision
         expires_ms = decision.time_ms + self.engines.decision_ttl_s * 1000
         decision_id = format_decision_id(decision.decision_id)
-        columns = made.serving.columns
-        if decision.chosen != NOTHING and columns is not None:
+        if decision.chosen != NOTHING:
             variant, campaign, _ = decision.ids[:, decision.chosen].tolist()
-            updates = made.verdict.may.update_profile and request.viewer.id is not None
+            shown = made.serving.shown(variant, campaign)
+            viewer_id = request.viewer.id if made.verdict.may.update_profile else None
             body = TokenBody(
                 decision.decision_id,
                 expires_ms,
-                request.viewer.id if updates else None,
-                int(columns.campaign_keys[campaign]),
-                int(columns.creative_keys[columns.variants[CREATIVE, variant]]),
-                columns.texts["variant"][variant].decode(),
+                viewer_id,
+                shown.campaign_key,
+                shown.creative_key,
+                shown.variant,
                 request.placement,
-                (SURPRISE if decision.surprise else 0) | (MAY_UPDATE if updates else 0),
+                (SURPRISE if decision.surprise else 0) | (MAY_UPDATE if viewer_id else 0),
             )
         elif always:
             body = TokenBody(decision.decision_id, expires_ms, None, 0, 0, "", request.placement)
@@ -224,7 +223,7 @@ class Decisions:
                 request,
                 serving.versions,
                 pseudonym=_pseudonym(made, request),
-                surprise_allowed=decision.surprise_share > 0,
+                surprise_allowed=decision.surprise_allowed,
                 full=_full(made, request) if _sampled(decision, request) else None,
             )
         )
@@ -285,9 +284,10 @@ class DecisionEndpoint:
         handles = self._decisions.handles(made, request)
         if decision.chosen == NOTHING:
             return serving.json.none(decision, handles, explanation)
-        variant = int(decision.ids[IdRow.VARIANT, decision.chosen])
-        media = serving.media(variant, request.player, mezzanine=False)
-        return serving.json.show(decision, handles, media, explanation)
+        variant, campaign, _ = decision.ids[:, decision.chosen].tolist()
+        prepared = serving.shown(variant, campaign).prepared
+        media = serving.json_media(variant, request.player)
+        return serving.json.show(decision, handles, prepared, media, explanation)
 
     def _explain(self, made: Made, request: AdRequest) -> bytes:
         self._engines.counters.add(Counter.DECISIONS_EXPLAINED)

@@ -3,14 +3,15 @@
 import asyncio
 import gc
 import logging
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import msgspec
+from msgspec import Struct
 
-from adserver.catalogue.columns import MEDIA_CLASS, Columns
+from adserver.catalogue.columns import CREATIVE, MEDIA_CLASS, Columns
 from adserver.decide.pipeline import Decider
 from adserver.decide.player import fits
-from adserver.domain.errors import AdserverError
+from adserver.domain.errors import AdserverError, Broken
 from adserver.domain.request import AdRequest, Player
 from adserver.edge.json_response import JsonAnswers
 from adserver.edge.vast_response import VastAnswers
@@ -19,9 +20,13 @@ from adserver.viewer.codec import encode, new_record, open_record
 
 POLL_S: Final = 0.25
 REHEARSALS: Final = 3
-PLAYERS_REMEMBERED: Final = 1024
+WRITTEN_MAX: Final = 4096
+"""Entries kept of each kind of thing that was written once: some 10 MB at most of the largest."""
 
 _log = logging.getLogger(__name__)
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class Source(Protocol):
@@ -34,6 +39,16 @@ class Source(Protocol):
     def load_snapshot(self) -> Columns | None:
         """Map the current snapshot; None when nothing was ever published."""
         ...
+
+
+class Shown(Struct, frozen=True, gc=False):
+    """What every decision for one variant has in common."""
+
+    variant: str
+    campaign_key: int
+    creative_key: int
+    prepared: bytes
+    """Its part of a JSON answer."""
 
 
 class Serving:
@@ -51,25 +66,57 @@ class Serving:
         )
         self.json = JsonAnswers(texts, versions, base_url)
         self.vast = VastAnswers(texts, base_url)
-        self._offsets: dict[tuple[object, ...], tuple[int, ...]] = {}
+        self._shown: dict[int, Shown] = {}
+        self._json_media: dict[object, bytes] = {}
+        self._vast_templates: dict[object, bytes] = {}
 
-    def media(self, variant: int, player: Player, *, mezzanine: bool) -> list[int]:
-        """Return the indices of the files this player can play, in catalogue order."""
-        columns = self.columns
-        assert columns is not None, "media of a snapshot that is not there"  # noqa: S101
-        media_class = int(columns.variants[MEDIA_CLASS, variant])
-        key = (media_class, mezzanine, player.mimes, player.width, player.height)
-        offsets = self._offsets.get(key)
-        if offsets is None:
-            if len(self._offsets) >= PLAYERS_REMEMBERED:
-                self._offsets.clear()
-            offsets = self._offsets[key] = tuple(
-                offset
-                for offset, file in enumerate(columns.meta.media_classes[media_class])
-                if (mezzanine and file.mezzanine) or fits(player, file)
+    def shown(self, variant: int, campaign: int) -> Shown:
+        """Return what every decision for the variant at this index has in common."""
+        shown = self._shown.get(variant)
+        if shown is None:
+            columns = self._columns()
+            shown = Shown(
+                columns.texts["variant"][variant].decode(),
+                int(columns.campaign_keys[campaign]),
+                int(columns.creative_keys[columns.variants[CREATIVE, variant]]),
+                self.json.prepared(variant),
             )
+            _keep(self._shown, variant, shown)
+        return shown
+
+    def json_media(self, variant: int, player: Player) -> bytes:
+        """Return the entries of ``media`` that this player can play, in catalogue order."""
+        key = (variant, player.mimes, player.width, player.height)
+        written = self._json_media.get(key)
+        if written is None:
+            written = self.json.media(self._files(variant, player, mezzanine=False))
+            _keep(self._json_media, key, written)
+        return written
+
+    def vast_template(self, variant: int, player: Player) -> bytes:
+        """Return the variant's VAST with the files this player, or a stitching server, can use."""
+        key = (variant, player.mimes, player.width, player.height)
+        template = self._vast_templates.get(key)
+        if template is None:
+            files = self._files(variant, player, mezzanine=True)
+            template = self.vast.prepared(variant, files)
+            _keep(self._vast_templates, key, template)
+        return template
+
+    def _files(self, variant: int, player: Player, *, mezzanine: bool) -> list[int]:
+        columns = self._columns()
         start = int(columns.media_start[variant])
-        return [start + offset for offset in offsets]
+        media_class = int(columns.variants[MEDIA_CLASS, variant])
+        return [
+            start + offset
+            for offset, file in enumerate(columns.meta.media_classes[media_class])
+            if (mezzanine and file.mezzanine) or fits(player, file)
+        ]
+
+    def _columns(self) -> Columns:
+        if self.columns is None:
+            raise Broken("a variant is shown without a snapshot")
+        return self.columns
 
     def rehearse(self, now_ms: int) -> None:
         """Decide a few times for nobody: the first call of a kernel takes 12 ms (measured)."""
@@ -121,6 +168,13 @@ class Snapshots:
                     _log.info("serving %s", "/".join(self.current.versions))
             except Exception:  # noqa: BLE001  (whatever is wrong with it, the old one still serves)
                 _log.exception("the published snapshot cannot be served; the former one still is")
+
+
+def _keep(kept: dict[K, V], key: K, value: V) -> None:
+    """Remember within bounds: what is asked for often comes back soon."""
+    if len(kept) >= WRITTEN_MAX:
+        kept.clear()
+    kept[key] = value
 
 
 class Now(Protocol):

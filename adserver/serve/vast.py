@@ -70,8 +70,7 @@ class VastEndpoint:
         if decision.chosen == NOTHING:
             return serving.vast.none(handles)
         variant = int(decision.ids[IdRow.VARIANT, decision.chosen])
-        media = serving.media(variant, request.player, mezzanine=True)
-        return serving.vast.show(variant, handles, media)
+        return serving.vast.show(serving.vast_template(variant, request.player), handles)
 
     def _empty(self) -> bytes:
         """No ad, and no decision either."""

@@ -95,10 +95,8 @@ def run(build: Build) -> None:
 
 
 def _config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
-    # The library's own lines are for debugging; ours say what an operator needs.
-    level = (
-        settings.log_level if settings.log_level in ("debug", "error", "critical") else "warning"
-    )
+    # The library warns of every request it cannot read, which is the caller's to mend, not ours.
+    level = settings.log_level if settings.log_level in ("debug", "critical") else "error"
     return uvicorn.Config(
         cast("Any", app),
         loop="uvloop",

@@ -57,7 +57,8 @@ def rendered(media=ALL, **fields):
         vast_response.VARIANT_FRAGMENT: [variant_fragment(*made)],
         vast_response.MEDIA_FRAGMENT: [media_fragment(file, 15_000) for file in made[2].media],
     }
-    return VastAnswers(texts, BASE).show(0, HANDLES, media).decode()
+    answers = VastAnswers(texts, BASE)
+    return answers.show(answers.prepared(0, media), HANDLES).decode()
 
 
 SHOWN = {

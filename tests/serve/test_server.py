@@ -1,0 +1,187 @@
+"""The real thing: processes, sockets and signals."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+
+import psutil
+import pytest
+
+from adserver.app import open_versions
+from adserver.journal.reader import JournalReader
+from adserver.journal.schema import DecisionRow
+from adserver.runtime.clock import SystemClock
+from tests.serve.small import PLACEMENT, VIEWERS, catalogue, fill, settings_of
+
+CLOCK = SystemClock()
+START_S = 90
+STOP_S = 30
+
+
+class Server:
+    """One ``adserver serve`` and its family."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
+        self.process = process
+        self.port = port
+        self._parent = psutil.Process(process.pid)
+
+    def workers(self) -> list[psutil.Process]:
+        """Return the live workers."""
+        return [child for child in self._parent.children() if child.is_running()]
+
+    def connect(self) -> http.client.HTTPConnection:
+        """Open a connection."""
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+
+    def decide(self, viewer: str) -> dict:
+        """Ask for one decision on a connection of its own."""
+        connection = self.connect()
+        try:
+            return ask(connection, viewer)
+        finally:
+            connection.close()
+
+
+def ask(connection: http.client.HTTPConnection, viewer: str) -> dict:
+    body = json.dumps({"placement": PLACEMENT, "viewer": {"id": viewer}, "deadline_ms": 10_000})
+    connection.request("POST", "/v1/decisions", body, {"content-type": "application/json"})
+    answer = connection.getresponse()
+    text = answer.read()
+    assert answer.status == 200, text
+    return json.loads(text)
+
+
+def command(settings, *flags: str) -> list[str]:
+    asked = ["--data", str(settings.data), "--json", *flags]
+    return [sys.executable, "-m", "adserver", "serve", *asked]
+
+
+@contextmanager
+def served(settings, *flags: str) -> Iterator[Server]:
+    process = subprocess.Popen(command(settings, *flags), stdout=subprocess.PIPE)
+    family: list[psutil.Process] = []
+    try:
+        ready = json.loads(process.stdout.readline())
+        server = Server(process, int(ready["url"].rpartition(":")[2]))
+        family = [psutil.Process(process.pid), *server.workers()]
+        yield server
+    finally:
+        process.stdout.close()
+        for member in family:
+            with suppress(psutil.NoSuchProcess):
+                member.kill()
+        process.wait(STOP_S)
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    return not psutil.wait_procs(processes, timeout=STOP_S)[1]
+
+
+def now_s() -> float:
+    return CLOCK.monotonic_ns() / 1e9
+
+
+def until(condition, seconds: float) -> bool:
+    end = now_s() + seconds
+    while now_s() < end:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.fixture
+def shop(data):
+    settings = settings_of(data)
+    fill(settings)
+    return settings
+
+
+def test_two_workers_swap_under_load_and_stop_without_losing_anything(shop):
+    with served(shop, "--port", "0", "--workers", "2") as server:
+        workers = server.workers()
+        assert len(workers) == 2
+        stop_at = now_s() + 3.0
+        versions = open_versions(shop)
+
+        def load(viewer: str) -> list[dict]:
+            answers = []
+            while now_s() < stop_at:
+                connection = server.connect()  # another connection, perhaps another worker
+                answers += [ask(connection, viewer) for _ in range(20)]
+                connection.close()
+            return answers
+
+        with ThreadPoolExecutor(len(VIEWERS)) as pool:
+            running = [pool.submit(load, viewer) for viewer in VIEWERS]
+            time.sleep(0.8)
+            changed = versions.publish_catalogue(
+                json.dumps(catalogue(threshold=0.2)).encode(), None
+            )
+            answers = [answer for each in running for answer in each.result()]
+        seen = {answer["versions"]["catalogue"] for answer in answers}
+        assert len(seen) == 2
+        assert changed.version in seen
+        assert {answer["threshold"] for answer in answers if answer["action"] == "show"} == {
+            0.1,
+            0.2,
+        }
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(STOP_S) == 0
+        assert gone(workers)
+    rows = [row for row in JournalReader(shop.data / "journal").rows() if type(row) is DecisionRow]
+    assert {row.decision_id.hex() for row in rows} == {
+        answer["decision_id"].replace("-", "") for answer in answers
+    }
+    assert len(rows) == len(answers)
+
+
+def test_a_dead_worker_is_replaced_and_a_dead_parent_takes_all_along(shop):
+    with served(shop, "--port", "0", "--workers", "2") as server:
+        first, second = server.workers()
+        first.kill()
+        assert until(lambda: len(server.workers()) == 2 and first not in server.workers(), START_S)
+        assert server.decide("likes-east")["variant"] == "east-1"
+        family = [*server.workers(), second]
+        os.kill(server.process.pid, signal.SIGKILL)
+        assert gone(family)
+
+
+def test_garbage_is_answered_as_a_problem(shop):
+    with served(shop, "--port", "0") as server:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as raw:
+            raw.sendall(b"GARBAGE\r\n\r\n")
+            answer = raw.recv(65_536)
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400 ")
+        assert b"application/problem+json" in head
+        assert json.loads(body)["type"] == "urn:adserver:problem:bad-request"
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as raw:
+            raw.sendall(
+                b"POST /v1/decisions HTTP/1.1\r\nhost: x\r\ncontent-length: 9999999\r\n\r\n"
+            )
+            assert raw.recv(65_536).startswith(b"HTTP/1.1 413 ")
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(STOP_S) == 0
+
+
+def test_a_port_in_use_is_told_in_one_line(shop):
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        asked = [part for part in command(shop, "--port", port) if part != "--json"]
+        ended = subprocess.run(asked, capture_output=True, text=True, timeout=START_S, check=False)
+    assert ended.returncode == 1
+    assert f"127.0.0.1:{port}: the port is in use" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -101,12 +101,13 @@ class Comparison:
         spread = quantiles(self.ratios, n=4) if len(self.pairs) > 1 else [self.ratio] * 3
         ceiling = min(each.round.client_ceiling for each in (*floors, *ours))
         pairs = f"median of {len(self.pairs)} pairs, quartiles {spread[0]:.3f} to {spread[2]:.3f}"
+        answers = f"{self.answer_bytes} bytes; {self.share(Said.SHOW):.0%} of ours show an ad"
         client = f"{self.client_busy:.0%} of its core at most; alone {ceiling:,.0f} answers/s"
         lines = [
             f"  throughput      {self.ratio:.3f} of the floor ({pairs})",
             f"  processor time  {self.cpu_ratio:.3f} of the floor",
             *(_arm_line(name, arm) for name, arm in (("floor", floors), ("ours", ours))),
-            f"  answers         {self.answer_bytes} bytes; {self.share(Said.SHOW):.0%} of ours show an ad",
+            f"  answers         {answers}",
             f"  client          {client}",
         ]
         if self.client_busy > CLIENT_BUSY_MAX:

@@ -1,0 +1,15 @@
+"""Oracles: SplitMix64 as its authors print it. Plain Python; nothing of ours is imported."""
+
+MASK = 2**64 - 1
+
+
+def hash01(seed: int, k: int) -> float:
+    """Step the generator k + 1 times; keep the last output's upper 53 bits."""
+    state, output = seed, 0
+    for _ in range(k + 1):
+        state = (state + 0x9E3779B97F4A7C15) & MASK
+        output = state
+        output = ((output ^ (output >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+        output = ((output ^ (output >> 27)) * 0x94D049BB133111EB) & MASK
+        output = output ^ (output >> 31)
+    return (output >> 11) / 2**53

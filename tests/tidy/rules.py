@@ -4,6 +4,7 @@ import ast
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import Field
 from importlib import import_module
 from pathlib import Path, PurePath
 from typing import Any
@@ -123,8 +124,17 @@ def _parameters(function: Callable[..., Any]) -> list[str]:
     return list(inspect.signature(function).parameters)
 
 
-def undocumented(names: Iterable[str], page: str) -> Iterator[str]:
-    """Find settings whose name the page does not print as code."""
-    for name in names:
-        if f"`{name}`" not in page:
-            yield f"{name}: not documented"
+def settings_row(setting: Field[Any]) -> str:
+    """Return the row of the page of settings that describes this one."""
+    default = str(setting.default)
+    default = default.lower() if isinstance(setting.default, bool) else default
+    shown = f"`{default}`" if default else ""
+    return f"| `{setting.name}` | {shown} | {setting.metadata['help']} |"
+
+
+def undocumented(rows: Iterable[str], page: str) -> Iterator[str]:
+    """Find rows that the page lacks; a changed default or meaning changes the row."""
+    lines = {" ".join(line.split()) for line in page.splitlines()}
+    for row in rows:
+        if " ".join(row.split()) not in lines:
+            yield f"not documented: {row}"

@@ -1,6 +1,7 @@
 """The house rules on the real tree, and on a planted violation each."""
 
 import ast
+from dataclasses import dataclass, field, fields
 from pathlib import Path, PurePath
 from types import SimpleNamespace
 
@@ -155,8 +156,14 @@ def test_addresses_and_relative_paths_are_not_machine_paths():
 
 
 def test_an_undocumented_setting_is_reported():
-    page = "| `port` | 8080 |"
-    assert list(rules.undocumented(["port", "workers"], page)) == ["workers: not documented"]
+    @dataclass
+    class Settings:
+        port: int = field(default=8080, metadata={"help": "Port to listen on."})
+
+    row = rules.settings_row(fields(Settings)[0])
+    assert row == "| `port` | `8080` | Port to listen on. |"
+    assert not list(rules.undocumented([row], f"# Settings\n{row}\n"))
+    assert list(rules.undocumented([row], "| `port` | `8081` | Port to listen on. |"))
 
 
 def test_a_missing_oracle_is_reported():

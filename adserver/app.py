@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import StatelessLifespan
+from starlette.types import ASGIApp, Receive, Scope, Send, StatelessLifespan
 
 from adserver.catalogue.versions import Versions
 from adserver.domain.errors import AdserverError, Broken
@@ -52,6 +52,7 @@ MEDIA_FRAGMENTS: Final = {
 """What a snapshot prepares per media file."""
 DATA_FORMAT: Final = 1
 """Version of the data directory's layout; what stands in it has versions of its own."""
+DECISIONS: Final = "/v1/decisions"
 TEND_S: Final = 10.0
 VIEWERS_WALKED_MAX: Final = 2_000_000
 WORKER_COMMAND: Final = (sys.executable, "-m", "adserver.app")
@@ -91,6 +92,21 @@ def counters_path(settings: Settings) -> Path:
     return settings.data / "run" / "counters"
 
 
+class Application(Starlette):
+    """Starlette, but for the one route that has no time for it."""
+
+    decide: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one ASGI request."""
+        if scope["type"] == "http" and scope["path"] == DECISIONS:
+            # Starlette's two layers and its router take 8 of some 60 µs (measured); the endpoint
+            # answers every method and every error itself.
+            await self.decide(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
 def build_app(
     settings: Settings,
     number: int = 0,
@@ -116,10 +132,11 @@ def build_app(
     engines = _open_engines(
         settings, number, workers, clock or SystemClock(), entropy or SystemEntropy()
     )
+    decide = DecisionEndpoint(engines)
     description = msgspec.json.encode(openapi.document(settings.base_url))
-    app = Starlette(
+    app = Application(
         routes=[
-            Route("/v1/decisions", DecisionEndpoint(engines)),  # first: most requests are this one
+            Route(DECISIONS, decide),
             Route("/v1/vast", VastEndpoint(engines)),
             Route("/v1/track/{event}", TrackEndpoint(engines)),
             Route("/livez", Livez(engines)),
@@ -131,7 +148,7 @@ def build_app(
         lifespan=_lifespan(engines, tends=number == 0),
     )
     app.router.redirect_slashes = False
-    app.state.engines = engines
+    app.decide, app.state.engines = decide, engines
     return app
 
 

@@ -1,5 +1,6 @@
 """The little of ASGI every endpoint needs: a body within limits, an answer, a refusal, CORS."""
 
+import logging
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -16,6 +17,8 @@ Seen = dict[bytes, bytes]
 NO_STORE: Final = (b"cache-control", b"no-store")
 _LENGTH_DIGITS_MAX: Final = 15
 _PREFLIGHT_S: Final = b"86400"
+
+_log = logging.getLogger(__name__)
 
 
 class Refused(AdserverError):
@@ -40,14 +43,15 @@ class ClientGone(AdserverError):
 
 
 def refusal_of(error: AdserverError) -> Refused:
-    """Say what is wrong with a request as the answer that says so."""
+    """Say what went wrong as the answer that says so; what is ours to mend is logged."""
     if isinstance(error, Refused):
         return error
     if isinstance(error, BadJson):
         return Refused(problems.NOT_JSON, str(error))
     if isinstance(error, InvalidInput):
         return Refused(problems.INVALID, problem=error.problems[0])
-    raise error
+    _log.error("a request failed", exc_info=error)
+    return Refused(problems.INTERNAL)
 
 
 async def answer(send: Send, status: int, headers: Headers, body: bytes) -> None:
@@ -76,8 +80,8 @@ def content(media_type: bytes, body: bytes) -> Headers:
     ]
 
 
-def other_method(allowed: bytes) -> Refused:
-    """Answer a method that is not among the allowed ones."""
+def not_allowed(allowed: bytes) -> Refused:
+    """Refuse a method that is not among the allowed ones."""
     return Refused(problems.METHOD_NOT_ALLOWED, headers=[(b"allow", allowed)])
 
 
@@ -141,6 +145,14 @@ def cross_origin(seen: Seen) -> Headers:
         (b"access-control-allow-credentials", b"true"),
         (b"vary", b"Origin"),
     ]
+
+
+async def other_method(send: Send, method: str, seen: Seen, allowed: bytes) -> None:
+    """Answer what is not the method of a player's route: a browser's question, or a mistake."""
+    if method == "OPTIONS":
+        await preflight(send, seen, allowed)
+    else:
+        await refuse(send, not_allowed(allowed), cross_origin(seen))
 
 
 async def preflight(send: Send, seen: Seen, allowed: bytes) -> None:

@@ -5,6 +5,7 @@ row, in memory; everything between is computed. One snapshot is taken at the top
 end.
 """
 
+import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -21,6 +22,7 @@ from adserver.domain.reasons import Reason, Stage
 from adserver.domain.request import NO_VIEWER, AdRequest
 from adserver.domain.viewer import OpenRecord, pseudonym
 from adserver.edge import consent, json_request
+from adserver.edge import problem as problems
 from adserver.edge.consent import Verdict
 from adserver.edge.json_response import Handles, render_explanation
 from adserver.edge.token import MAY_UPDATE, SURPRISE, TokenBody, Tokens
@@ -47,6 +49,8 @@ _SAMPLED_BELOW: Final = 65_536 // FULL_ONE_IN
 _NS_PER_MS: Final = 1_000_000
 _NS_PER_S: Final = 1_000_000_000
 _NO_KEY: Final = bytes(16)
+
+_log = logging.getLogger(__name__)
 
 
 class Engines(Struct, frozen=True):
@@ -251,12 +255,10 @@ class DecisionEndpoint:
         engines = self._engines
         seen: asgi.Seen = dict(scope["headers"])
         cors = asgi.cross_origin(seen)
+        if scope["method"] != "POST":
+            await asgi.other_method(send, scope["method"], seen, ALLOWED)
+            return
         try:
-            if scope["method"] != "POST":
-                if scope["method"] == "OPTIONS":
-                    await asgi.preflight(send, seen, ALLOWED)
-                    return
-                raise asgi.other_method(ALLOWED)
             asgi.check_json(seen)
             body = await asgi.read_body(receive, seen, engines.body_bytes_max)
             started_ns = engines.clock.monotonic_ns()
@@ -275,6 +277,11 @@ class DecisionEndpoint:
             engines.counters.add(Counter.REQUESTS)
             engines.counters.add(Counter.REQUESTS_REFUSED)
             await asgi.refuse(send, asgi.refusal_of(error), cors)
+            return
+        except Exception:  # noqa: BLE001  (whatever it is, the player gets an answer it can read)
+            engines.counters.add(Counter.REQUESTS_FAILED)
+            _log.exception("a decision request failed")
+            await asgi.refuse(send, asgi.Refused(problems.INTERNAL), cors)
             return
         await asgi.answer(send, 200, [*asgi.content(JSON, answer), *cors], answer)
 

@@ -25,7 +25,7 @@ class Page:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Answer one ASGI request; of a HEAD the server itself keeps the body back."""
         if scope["method"] not in ("GET", "HEAD"):
-            await asgi.refuse(send, asgi.other_method(ALLOWED))
+            await asgi.refuse(send, asgi.not_allowed(ALLOWED))
             return
         status, media_type, body = self.write()
         await asgi.answer(send, status, asgi.content(media_type, body), body)

@@ -37,12 +37,10 @@ class TrackEndpoint:
         """Answer one ASGI request."""
         seen: asgi.Seen = dict(scope["headers"])
         cors = asgi.cross_origin(seen)
+        if scope["method"] != "GET":
+            await asgi.other_method(send, scope["method"], seen, ALLOWED)
+            return
         try:
-            if scope["method"] == "OPTIONS":
-                await asgi.preflight(send, seen, ALLOWED)
-                return
-            if scope["method"] != "GET":
-                raise asgi.other_method(ALLOWED)
             event = EVENTS_BY_WORD.get(scope["path_params"]["event"])
             if event is None:
                 raise asgi.Refused(problems.NOT_FOUND, "There is no such event")

@@ -1,0 +1,50 @@
+"""Bearer tokens are made, listed and revoked; the secret is shown once."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from adserver.cli.root import main
+from adserver.domain.errors import Broken
+from adserver.serve.auth import Bearers
+
+
+def run(data, *words):
+    return CliRunner().invoke(main, ["token", *words, "--data", str(data)])
+
+
+def test_create_list_revoke(tmp_path):
+    made = json.loads(
+        run(tmp_path, "create", "--scope", "read", "--scope", "admin", "--json").output
+    )
+    assert made["scopes"] == ["read", "admin"]
+    assert len(made["token"]) == 43
+    listed = run(tmp_path, "list", "--json").output
+    assert made["token"] not in listed
+    assert [row["id"] for row in json.loads(listed)["tokens"]] == [made["id"]]
+    assert made["id"] in run(tmp_path, "list").output
+    assert run(tmp_path, "revoke", made["id"]).exit_code == 0
+    assert json.loads(run(tmp_path, "list", "--json").output) == {"tokens": []}
+    assert "no tokens" in run(tmp_path, "list").output
+
+
+def test_wrong_use_is_told(tmp_path):
+    assert run(tmp_path, "create").exit_code == 2
+    assert run(tmp_path, "create", "--scope", "everything").exit_code == 2
+    missing = run(tmp_path, "revoke", "nope")
+    assert missing.exit_code == 1
+    assert "nope" in missing.stderr
+
+
+def test_the_file_is_ours_alone_and_holds_no_secret(tmp_path):
+    _, secret = Bearers(tmp_path).create(("read",), 0)
+    path = tmp_path / "tokens.json"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert secret.encode() not in path.read_bytes()
+
+
+def test_a_damaged_file_opens_nothing(tmp_path):
+    (tmp_path / "tokens.json").write_bytes(b"{")
+    with pytest.raises(Broken):
+        Bearers(tmp_path).listed()

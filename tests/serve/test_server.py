@@ -17,7 +17,7 @@ import pytest
 
 from adserver.app import open_versions
 from adserver.journal.reader import JournalReader
-from adserver.journal.schema import DecisionRow
+from adserver.journal.schema import DecisionRow, EventRow
 from adserver.runtime.clock import SystemClock
 from tests.serve.small import PLACEMENT, VIEWERS, catalogue, fill, settings_of
 
@@ -47,6 +47,16 @@ class Server:
         connection = self.connect()
         try:
             return ask(connection, viewer)
+        finally:
+            connection.close()
+
+    def report(self, answer: dict, event: str) -> int:
+        """Report an event; return the status."""
+        connection = self.connect()
+        try:
+            url = answer["tracking_url"].replace("{event}", event)
+            connection.request("GET", url[url.index("/v1/") :])
+            return connection.getresponse().status
         finally:
             connection.close()
 
@@ -145,15 +155,21 @@ def test_two_workers_swap_under_load_and_stop_without_losing_anything(shop):
     assert len(rows) == len(answers)
 
 
-def test_a_dead_worker_is_replaced_and_a_dead_parent_takes_all_along(shop):
+def test_a_dead_worker_is_replaced_a_dead_parent_takes_all_along_and_beacons_stay(shop):
     with served(shop, "--port", "0", "--workers", "2") as server:
         first, second = server.workers()
         first.kill()
         assert until(lambda: len(server.workers()) == 2 and first not in server.workers(), START_S)
-        assert server.decide("likes-east")["variant"] == "east-1"
+        answer = server.decide("likes-east")
+        assert answer["variant"] == "east-1"
         family = [*server.workers(), second]
+        assert server.report(answer, "impression") == 204
+        for worker in server.workers():
+            worker.kill()
         os.kill(server.process.pid, signal.SIGKILL)
         assert gone(family)
+    kept = [row for row in JournalReader(shop.data / "journal").rows() if type(row) is EventRow]
+    assert [row.decision_id.hex() for row in kept] == [answer["decision_id"].replace("-", "")]
 
 
 def test_garbage_is_answered_as_a_problem(shop):

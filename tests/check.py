@@ -27,6 +27,9 @@ SCRIPTS = Path(sys.executable).parent
 
 CLOSING_LINE = re.compile(r"^=* ?(?=\d+ \w+(,| in ))(?P<counts>.+?) in [\d.]+s")
 COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped|xfailed|xpassed)")
+STEP_S_MAX = 900.0
+"""A step that hangs fails, instead of keeping everybody waiting."""
+EXIT_OUT_OF_TIME = 124
 EXIT_NO_TESTS = 5
 """pytest found nothing to run: never a success, a misspelt folder would pass."""
 
@@ -81,10 +84,10 @@ def lanes(*, full: bool) -> list[list[Step]]:
     return [[pytest("pytest tests", "tests", "--hypothesis-profile=explore")], tools]
 
 
-def run(step: Step) -> Outcome:
+def run(step: Step, seconds_max: float = STEP_S_MAX) -> Outcome:
     """Run one tool to its end and keep what it said."""
     started = time.monotonic()
-    done = subprocess.run(
+    process = subprocess.Popen(
         step.arguments,
         cwd=ROOT,
         env={**os.environ, "PYTHONUNBUFFERED": "1", **step.environment},
@@ -92,9 +95,16 @@ def run(step: Step) -> Outcome:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        check=False,
     )
-    return Outcome(step, time.monotonic() - started, done.returncode, done.stdout)
+    try:
+        output, _ = process.communicate(timeout=seconds_max)
+        exit_code = process.returncode
+    except subprocess.TimeoutExpired:
+        process.kill()
+        output, _ = process.communicate()
+        output += f"\nstopped after {seconds_max:.0f} s"
+        exit_code = EXIT_OUT_OF_TIME
+    return Outcome(step, time.monotonic() - started, exit_code, output)
 
 
 def tell(outcome: Outcome) -> None:

@@ -69,6 +69,14 @@ def test_collecting_nothing_is_a_failure(tmp_path):
     assert run(pytest_step("pytest", str(tmp_path))).exit_code != 0
 
 
+def test_a_step_that_hangs_fails_and_shows_how_far_it_came():
+    hanging = python("hangs", "import time; print('so far', flush=True); time.sleep(60)")
+    done = run(hanging, seconds_max=1.0)
+    assert done.exit_code != 0
+    assert "so far" in done.output
+    assert "stopped after 1 s" in done.output
+
+
 def test_full_adds_the_other_kernel_modes():
     added = {step.name for lane in lanes(full=True) for step in lane} - {
         step.name for lane in lanes(full=False) for step in lane

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from adserver.catalogue.columns import ARRAYS, Columns, Meta, Texts
+from adserver.catalogue.columns import ARRAYS, Columns, Meta, Texts, Versions
 from adserver.domain.errors import Broken
 from adserver.runtime.durable import sync_directory
 
@@ -114,6 +114,11 @@ def load(directory: Path) -> Columns:
         starts, blob = (arrays.pop(part) for part in _parts(name))
         texts[name] = Texts(starts, blob)
     return Columns(meta=body.meta, texts=texts, **arrays)
+
+
+def read_versions(directory: Path) -> Versions:
+    """Return what a snapshot was compiled from; ``Broken`` as for ``load``."""
+    return _open(directory).meta.versions
 
 
 def _arrays(columns: Columns) -> dict[str, NDArray[Any]]:

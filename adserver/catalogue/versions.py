@@ -103,6 +103,10 @@ class Versions:
         name = self.pointer().snapshot
         return None if name is None else load(self._snapshots / name)
 
+    def compiled(self) -> list[Path]:
+        """Return the directories of the snapshots still in place."""
+        return list(self._snapshots.iterdir()) if self._snapshots.is_dir() else []
+
     def log(self, kind: Kind | None = None) -> list[Entry]:
         """Return every change, oldest first."""
         entries = read_log(self._log)

@@ -70,6 +70,11 @@ class Block(NamedTuple):
     rows: int
     payload: bytes
 
+    @property
+    def end(self) -> int:
+        """Position after its last byte."""
+        return self.start + _HEADER.size + len(self.payload)
+
 
 class Framer:
     """Rows to blocks. One for each thread."""
@@ -154,7 +159,7 @@ def scan(buffer: Buffer, damage: Damage) -> Iterator[Block]:
             block = _block_at(view, position)
             if block is not None:
                 yield block
-                position += _HEADER.size + len(block.payload)
+                position = block.end
                 continue
             following = _next_intact(buffer, view, position + 1)
             if following == end and _cut_off(view, position):
@@ -165,6 +170,19 @@ def scan(buffer: Buffer, damage: Damage) -> Iterator[Block]:
             position = following
     finally:
         view.release()
+
+
+def block_over(buffer: Buffer, position: int) -> Block | None:
+    """Return the intact block in which the byte at this position stands, read on its own."""
+    with memoryview(buffer) as view:
+        start = position
+        while (start := buffer.rfind(MAGIC, 0, start)) >= 0:
+            block = _block_at(view, start)
+            if block is not None and position < block.end:
+                return block
+            if position - start > PAYLOAD_BYTES_MAX:
+                break
+    return None
 
 
 def _block_at(view: memoryview, start: int) -> Block | None:

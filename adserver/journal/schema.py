@@ -7,13 +7,16 @@ later version reads every earlier row, and an earlier version skips what it does
 of every published version stays in ``tests/journal/samples/``.
 """
 
-from typing import Final
+from typing import Final, cast
 
+import numpy as np
 from msgspec import Struct
 
-from adserver.domain.decision import Decision, Exploration, ValueRow
+from adserver.domain.decision import Decision, Exploration, IdRow, ValueRow
+from adserver.domain.errors import Broken
 from adserver.domain.event import EventType
-from adserver.domain.request import AdRequest
+from adserver.domain.reasons import Reason
+from adserver.domain.request import AdRequest, Content, Device, DeviceType, Geo
 
 SCHEMA_VERSION: Final = 1
 SHOWN: Final = 0
@@ -44,6 +47,8 @@ class Full(Struct, array_like=True, frozen=True, gc=False):
     """The request as JSON."""
     viewer: bytes | None
     """The viewer record as stored, or None when the decision did not read one."""
+    consent: bytes | None = None
+    """What consent allowed, as JSON."""
 
 
 class DecisionRow(Struct, array_like=True, tag=1, frozen=True, gc=False):
@@ -190,3 +195,57 @@ def decision_row(  # noqa: PLR0913  (the ledger of a request: each is known to i
         throttled or [],
         full,
     )
+
+
+def decision_of(row: DecisionRow) -> Decision:
+    """Return the decision a row was made of, with arrays of its own: ``decision_row`` backwards."""
+    context = row.context
+    return Decision(
+        decision_id=row.decision_id,
+        time_ms=row.time_ms,
+        chosen=row.chosen,
+        reason=None if row.shown else _reason(row),
+        drawn=row.drawn,
+        draw=row.draw,
+        propensity=row.propensity,
+        surprise=row.surprise,
+        hour_of_week=context.hour_of_week,
+        intent=context.intent,
+        urgency=context.urgency,
+        moment_source=context.moment_source,
+        ids=np.frombuffer(row.ids, "<i4").reshape(len(IdRow), -1).astype(np.int32),
+        values=np.frombuffer(row.values, "<f4").reshape(len(ValueRow), -1).astype(np.float32),
+        p_nothing=row.p_nothing,
+        counts=np.array(row.counts, np.int64),
+        rest_best_relevance=row.rest_best_relevance,
+        rest_best_p_complete=row.rest_best_p_complete,
+        dose=row.dose,
+        dose_weight=row.dose_weight,
+        annoyance_cost=row.annoyance_cost,
+        exploration=row.exploration,
+        gamma=row.gamma,
+        epsilon=row.epsilon,
+        surprise_share=row.surprise_share,
+        surprise_band=row.surprise_band,
+        surprise_allowed=row.surprise_allowed,
+    )
+
+
+def request_of(row: DecisionRow) -> AdRequest:
+    """Return what every row keeps of the request; the whole of it is in ``full``, where kept."""
+    context = row.context
+    content = Content(
+        categories=context.categories, cattax=context.cattax, language=context.language
+    )
+    # What was journaled had been checked as a request's.
+    device = Device(type=cast("DeviceType | None", context.device))
+    return AdRequest(
+        row.placement, content=content, device=device, geo=Geo(country=context.country)
+    )
+
+
+def _reason(row: DecisionRow) -> Reason:
+    try:
+        return Reason(row.reason)
+    except ValueError:
+        raise Broken(f"reason {row.reason} is a later version's; read it with that one") from None

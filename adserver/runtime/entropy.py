@@ -65,6 +65,11 @@ def parse_decision_id(text: str) -> bytes:
     raise ValueError(f"{text[:_TEXT_LENGTH]!r} is not a decision id")
 
 
+def decision_time_ms(decision_id: bytes) -> int:
+    """Milliseconds since the epoch at which an id was made, as it says itself."""
+    return int.from_bytes(decision_id, "big") >> _TIME_BITS_FREE
+
+
 def draw(key: bytes, decision_id: bytes, purpose: bytes) -> float:
     """Uniform number in [0, 1) that only the decision, the purpose and our key determine.
 

@@ -4,13 +4,24 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from adserver.domain.decision import NOTHING
+from adserver.domain.errors import Broken
 from adserver.domain.event import EventType
 from adserver.domain.reasons import Reason
 from adserver.journal.framing import Damage, Framer, RowDecoder, scan
-from adserver.journal.schema import SHOWN, DecisionRow, EventRow, Full, decision_row
+from adserver.journal.schema import (
+    SHOWN,
+    DecisionRow,
+    EventRow,
+    Full,
+    decision_of,
+    decision_row,
+    request_of,
+)
 from tests.journal import rows as make
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -75,6 +86,26 @@ def test_a_row_holds_the_decision():
     for name in ("hour_of_week", "intent", "urgency", "moment_source"):
         assert getattr(row.context, name) == getattr(same, name), name
     assert "Rotterdam" not in str(row), "nothing finer than the country"
+
+
+@given(make.decision_rows, st.sampled_from([SHOWN, *Reason]))
+def test_a_row_becomes_the_decision_it_was_made_of(row, reason):
+    row = msgspec.structs.replace(row, reason=reason)
+    again = decision_row(
+        decision_of(row),
+        request_of(row),
+        row.versions,
+        pseudonym=row.pseudonym,
+        surprise_allowed=row.surprise_allowed,
+        throttled=row.throttled,
+        full=row.full,
+    )
+    assert again == row
+
+
+def test_a_reason_of_a_later_version_is_not_guessed():
+    with pytest.raises(Broken, match="reason 99"):
+        decision_of(msgspec.structs.replace(make.shown(), reason=99))
 
 
 def test_a_decision_for_nothing_keeps_its_reason():

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from adserver.runtime.entropy import (
     SystemEntropy,
+    decision_time_ms,
     draw,
     format_decision_id,
     new_decision_id,
@@ -43,6 +44,7 @@ def test_new_ids_are_uuids_of_version_7_with_the_time_in_front(byte, now_ms):
     known = UUID(bytes=decision_id)
     assert (known.version, known.variant) == (7, RFC_4122)
     assert int.from_bytes(decision_id[:6], "big") == now_ms
+    assert decision_time_ms(decision_id) == now_ms
     assert new_decision_id(0, Fixed(255)) < new_decision_id(1, Fixed(0))
 
 

@@ -13,18 +13,39 @@ from adserver.domain.request import AdRequest
 from adserver.domain.viewer import OpenRecord
 
 HEADS: Final = ("complete", "annoyed")
+_TINY: Final = 1e-30
+_ULP: Final = 1e-8
 
 
 def explain(
-    columns: Columns, decision: Decision, request: AdRequest, viewer: OpenRecord | None
+    columns: Columns,
+    decision: Decision,
+    request: AdRequest,
+    viewer: OpenRecord | None,
+    *,
+    whole: bool = True,
 ) -> dict[str, Any]:
-    """Return the explanation of a decision, made right after it from the same buffers.
+    """Return the explanation of a decision, made right after it or from its journal row.
 
     For every candidate ``sigmoid(a * sum(terms) + b)`` is its probability and
     ``p_complete - annoyance_cost * p_annoyed`` its relevance, within 1e-5.
+
+    Parameters
+    ----------
+    columns
+        The snapshot it was made from.
+    decision
+        Its arrays are read at once.
+    request, viewer
+        What it was made from; of the request only what is context to the model matters.
+    whole
+        Whether the viewer record is known: the journal keeps it for a sample. Otherwise what is
+        left of a candidate's z beside the known terms, the viewer's own weight above all, is the
+        term ``remainder``.
     """
+    weights = _viewer_weights(viewer) if whole else None
     candidates = [
-        _candidate(columns, decision, request, viewer, j) for j in range(decision.ids.shape[1])
+        _candidate(columns, decision, request, weights, j) for j in range(decision.ids.shape[1])
     ]
     best = decision.chosen if decision.shown else 0
     others = [j for j in range(len(candidates)) if j != best]
@@ -98,46 +119,55 @@ def stages(decision: Decision) -> list[dict[str, Any]]:
     return rows
 
 
+def _viewer_weights(viewer: OpenRecord | None) -> tuple[float, float]:
+    if viewer is None or viewer.opted_out:
+        return 0.0, 0.0
+    return viewer.weight_complete, viewer.weight_annoyed
+
+
 def _candidate(
     columns: Columns,
     decision: Decision,
     request: AdRequest,
-    viewer: OpenRecord | None,
+    viewer_weights: tuple[float, float] | None,
     j: int,
 ) -> dict[str, Any]:
     meta = columns.meta
     v = int(decision.ids[IdRow.VARIANT, j])
     k = int(decision.ids[IdRow.CAMPAIGN, j])
     value = decision.values[:, j].astype(float)
-    personal = viewer is not None and not viewer.opted_out
+    heads = (meta.complete, meta.annoyed)
+    p = (float(value[ValueRow.P_COMPLETE]), float(value[ValueRow.P_ANNOYED]))
     moment = Moment(
         decision.hour_of_week, decision.intent, decision.urgency, decision.moment_source
     )
-    viewer_weights = (
-        (viewer.weight_complete, viewer.weight_annoyed) if viewer and personal else (0.0, 0.0)
-    )
+    terms = [
+        {
+            "offset": head.offset,
+            "campaign": float(columns.campaign_weights[h, k]),
+            "variant": float(columns.variant_weights[h, v]),
+            "context": context_weight(head.context, request, moment),
+            "affinity": head.affinity * float(value[ValueRow.AFFINITY]),
+            "dose": head.dose * math.log1p(float(value[ValueRow.DOSE])),
+        }
+        for h, head in enumerate(heads)
+    ]
+    for h, head in enumerate(heads):
+        if viewer_weights is not None:
+            terms[h]["viewer"] = viewer_weights[h]
+        else:
+            terms[h]["remainder"] = _z(head, p[h]) - sum(terms[h].values())
     return {
         "variant": columns.texts["variant"][v].decode(),
         "campaign": columns.texts["campaign"][k].decode(),
-        "p_complete": float(value[ValueRow.P_COMPLETE]),
-        "p_annoyed": float(value[ValueRow.P_ANNOYED]),
+        "p_complete": p[0],
+        "p_annoyed": p[1],
         "annoyance_cost": decision.annoyance_cost,
         "affinity": float(value[ValueRow.AFFINITY]),
-        "terms": {
-            name: _terms(
-                head,
-                campaign=float(columns.campaign_weights[h, k]),
-                variant=float(columns.variant_weights[h, v]),
-                viewer=viewer_weights[h],
-                affinity=float(value[ValueRow.AFFINITY]),
-                context=context_weight(head.context, request, moment),
-                dose=float(value[ValueRow.DOSE]),
-            )
-            for h, (name, head) in enumerate(zip(HEADS, (meta.complete, meta.annoyed), strict=True))
-        },
+        "terms": dict(zip(HEADS, terms, strict=True)),
         "calibrator": {
             name: {"a": head.calibrator.a, "b": head.calibrator.b}
-            for name, head in zip(HEADS, (meta.complete, meta.annoyed), strict=True)
+            for name, head in zip(HEADS, heads, strict=True)
         },
         "relevance": float(value[ValueRow.RELEVANCE]),
         "threshold": float(value[ValueRow.THRESHOLD]) + decision.dose_part,
@@ -146,11 +176,8 @@ def _candidate(
     }
 
 
-def _terms(head: HeadWeights, *, dose: float, affinity: float, **terms: float) -> dict[str, float]:
-    """Return the terms of one head whose sum is z."""
-    return {
-        "offset": head.offset,
-        **terms,
-        "affinity": head.affinity * affinity,
-        "dose": head.dose * math.log1p(dose),
-    }
+def _z(head: HeadWeights, p: float) -> float:
+    """Return the z whose probability p is, p being a float32 that may have rounded to 0 or 1."""
+    p = min(max(p, _TINY), 1.0 - _ULP)
+    slope = head.calibrator.a
+    return (math.log(p) - math.log1p(-p) - head.calibrator.b) / slope if slope else 0.0

@@ -16,6 +16,7 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
+        """``path: message``."""
         return f"{self.path}: {self.message}"
 
 

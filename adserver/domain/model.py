@@ -15,7 +15,10 @@ class Calibrator(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Head(Struct, frozen=True, forbid_unknown_fields=True):
-    """One outcome: ``z = offset + campaign + variant + viewer + affinity*s + context + dose*log(1+n)``."""
+    """One outcome.
+
+    ``z = offset + campaign + variant + viewer + affinity*s + context + dose*log(1+n)``.
+    """
 
     offset: float = 0.0
     affinity: float = 0.0

@@ -7,7 +7,7 @@ DAY_MS = 86_400_000
 
 
 def parse_time_ms(text: str) -> int:
-    """Milliseconds since the epoch of an RFC 3339 time; ValueError when it is not one with a zone."""
+    """Milliseconds since the epoch of an RFC 3339 time; ValueError when not one with a zone."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone; write it as 2026-01-31T12:00:00Z")

@@ -5,6 +5,7 @@ from hashlib import blake2b
 
 import numpy as np
 from msgspec import Struct, field
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 FOREVER_S = 0xFFFFFFFF
@@ -97,3 +98,13 @@ class OpenRecord(Struct, frozen=True, gc=False):
     vector: NDArray[np.float32]
     state: NDArray[np.uint32]
     """Impressions, then suppression groups; the layout is ``viewer.codec``'s."""
+
+
+def in_space(viewer: OpenRecord, dim: int) -> OpenRecord:
+    """Return the record as a snapshot of this many numbers a vector reads it.
+
+    Taste of another catalogue's space says nothing here; caps and suppressions still do.
+    """
+    if len(viewer.vector) == dim:
+        return viewer
+    return replace(viewer, vector=np.zeros(dim, np.float32))

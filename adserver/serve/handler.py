@@ -15,12 +15,13 @@ from msgspec import Struct
 from starlette.types import Receive, Scope, Send
 
 from adserver.decide.explain import explain
+from adserver.decide.hold_out import held_out
 from adserver.decide.pipeline import NO_MOMENT
 from adserver.domain.decision import NOTHING, Decision, Exploration, IdRow, ValueRow
 from adserver.domain.errors import AdserverError
 from adserver.domain.reasons import Reason, Stage
 from adserver.domain.request import NO_VIEWER, AdRequest
-from adserver.domain.viewer import OpenRecord, pseudonym
+from adserver.domain.viewer import OpenRecord, in_space, pseudonym
 from adserver.edge import consent, json_request
 from adserver.edge import problem as problems
 from adserver.edge.consent import Verdict
@@ -148,12 +149,16 @@ class Decisions:
             return Made(_unready(now_ms, decision_id), serving, deadline_ns, verdict)
 
         raw = viewer = None
-        if request.viewer.id is not None:
+        viewer_id = request.viewer.id
+        if viewer_id is not None:
             left_ns = deadline_ns - clock.monotonic_ns()
             if left_ns > 0:
-                raw, viewer = await self._read(request.viewer.id, left_ns, serving)
-        if clock.monotonic_ns() > deadline_ns:
+                raw, viewer = await self._read(viewer_id, left_ns, serving)
+        share = decider.columns.meta.policy.hold_out
+        if clock.monotonic_ns() >= deadline_ns:
             decision = decider.gate(Reason.DEADLINE, now_ms, decision_id)
+        elif viewer_id is not None and held_out(viewer_id, share):
+            decision = decider.gate(Reason.HELD_OUT, now_ms, decision_id)
         else:
             number = draw(engines.draw_key, decision_id, CHOICE)
             decision = decider.decide(request, viewer, now_ms, decision_id, number)
@@ -174,11 +179,7 @@ class Decisions:
             count(Counter.VIEWER_READS_FAILED)
             return None, None
         columns = serving.columns
-        if columns is not None and len(viewer.vector) != columns.meta.dim:
-            # Taste of another catalogue's space says nothing here; caps and suppressions still do.
-            stranger = np.zeros(columns.meta.dim, np.float32)
-            viewer = msgspec.structs.replace(viewer, vector=stranger)
-        return raw, viewer
+        return raw, viewer if columns is None else in_space(viewer, columns.meta.dim)
 
     def _overran(self, made: Made) -> bool:
         return (
@@ -321,10 +322,11 @@ def _full(made: Made, request: AdRequest) -> Full:
     With either of them in it the journal could name a viewer who asked to be forgotten.
     """
     asked = msgspec.json.encode(msgspec.structs.replace(request, viewer=NO_VIEWER))
+    allowed = msgspec.json.encode(made.verdict)
     if made.raw is None:
-        return Full(asked, None)
+        return Full(asked, None, allowed)
     record = msgspec.structs.replace(codec.decode(made.raw), pseudonym_key=_NO_KEY)
-    return Full(asked, codec.encode(record))
+    return Full(asked, codec.encode(record), allowed)
 
 
 def _unready(now_ms: int, decision_id: bytes) -> Decision:

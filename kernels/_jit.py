@@ -5,6 +5,7 @@ cannot write what a snapshot froze. The cache directory is named after everythin
 machine code, because numba itself watches only the file that holds the kernel, not its callees.
 """
 
+import ctypes
 import hashlib
 import tempfile
 from collections.abc import Callable
@@ -14,9 +15,9 @@ from typing import Any, ParamSpec, TypeVar, cast
 import numba
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import carray, types
 from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.extending import intrinsic, register_jitable
 from numpy.typing import NDArray
 
 P = ParamSpec("P")
@@ -38,6 +39,7 @@ U8_IN_2D = types.Array(types.uint64, 2, "C", readonly=True)
 F4_OUT = types.float32[::1]
 F4_OUT_2D = types.float32[:, ::1]
 F8_OUT = types.float64[::1]
+F8_OUT_2D = types.float64[:, ::1]
 I4_OUT = types.int32[::1]
 I4_OUT_2D = types.int32[:, ::1]
 I8_OUT = types.int64[::1]
@@ -53,13 +55,43 @@ REGISTRY: list[Any] = []
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def trailing_zeros(_typing_context: Any, word: Any) -> Any:
-    """Index of the lowest set bit of a non-zero uint64: one instruction, which numba lacks."""
-
+def _count_trailing_zeros(_typing_context: Any, word: Any) -> Any:
     def build(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
 
-    return (types.uint64(types.uint64), build) if word == types.uint64 else None
+    return (types.int64(types.uint64), build) if word == types.uint64 else None
+
+
+def _plain_trailing_zeros(word: np.uint64) -> int:
+    return (int(word) & -int(word)).bit_length() - 1
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _pointer(_typing_context: Any, _address: Any) -> Any:
+    """Make a pointer of an address."""
+
+    def build(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], cgutils.voidptr_t)
+
+    return types.voidptr(types.int64), build
+
+
+def array_reader(dtype: Any, dimensions: int) -> Callable[[NDArray[np.int64], int], Any]:
+    """Return what makes an array, inside a kernel, of one row of a frame: address and shape.
+
+    See ``kernels.frame``, which checks type and layout when it writes the row.
+    """
+    pointer = ctypes.c_void_p if numba.config.DISABLE_JIT else _pointer
+
+    def line(frame: NDArray[np.int64], row: int) -> Any:
+        return carray(pointer(frame[row, 0]), (frame[row, 1],), dtype)
+
+    def matrix(frame: NDArray[np.int64], row: int) -> Any:
+        return carray(pointer(frame[row, 0]), (frame[row, 1], frame[row, 2]), dtype)
+
+    reader: Callable[[NDArray[np.int64], int], Any]
+    reader = register_jitable(line if dimensions == 1 else matrix)
+    return reader
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -96,11 +128,14 @@ def _plain_exchange(words: NDArray[np.int64], index: int, amount: int) -> int:
     return former
 
 
+trailing_zeros: Callable[[np.uint64], int]
+"""Index of the lowest set bit of a non-zero uint64: one instruction, which numba lacks."""
 atomic_add: Callable[[NDArray[np.int64], int, int], int]
 """``words[index] += amount`` that loses no other process's; returns the former value. 2.7 ns. As
 plain Python, without the compiler, it is right for one process only."""
 atomic_exchange: Callable[[NDArray[np.int64], int, int], int]
 """``words[index] = amount``; returns the value that was there."""
+trailing_zeros = _plain_trailing_zeros if numba.config.DISABLE_JIT else _count_trailing_zeros
 atomic_add = _plain_add if numba.config.DISABLE_JIT else _locked_add
 atomic_exchange = _plain_exchange if numba.config.DISABLE_JIT else _locked_exchange
 

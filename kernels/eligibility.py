@@ -1,4 +1,4 @@
-"""Eligibility kernels: which campaigns are in flight and targeted at this request.
+"""Eligibility kernels: which campaigns want this request, and which of their variants may be shown.
 
 Targeting belongs to the campaign, so the index holds one bit per campaign and not per variant:
 100,000 variants of 1,000 campaigns are 16 words a row.
@@ -8,10 +8,32 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from kernels._jit import I4_IN, I8_IN_2D, I8_OUT, U8_IN, U8_IN_2D, U8_OUT, kernel
+from kernels._jit import (
+    I4_IN,
+    I4_IN_2D,
+    I8_IN,
+    I8_IN_2D,
+    I8_OUT,
+    U1_IN,
+    U8_IN,
+    U8_IN_2D,
+    U8_OUT,
+    kernel,
+)
+from kernels.dosage import CAPPED, SUPPRESSED
 
 NEVER = np.iinfo(np.int64).max
 """``result[1]`` of ``mark_in_flight`` when no flight boundary lies ahead."""
+
+# Indices into ``limits``.
+DURATION_MS_MIN = 0
+DURATION_MS_MAX = 1
+SKIP_FORBIDDEN = 2
+VIEWER_IS_CAPPED = 3
+N_LIMITS = 4
+
+BLOCK_MAX = 64
+"""Variants of a block at most: the bits of the word that says which are admitted."""
 
 
 @kernel(types.void(I8_IN_2D, I4_IN, types.int64, U8_OUT, I8_OUT))
@@ -103,3 +125,74 @@ def match_campaigns(
         for r in range(refused.shape[0]):
             word &= ~bitmaps[refused[r], w]
         matched[w] = word
+
+
+@kernel(
+    types.uint64(
+        types.int64, types.int64, types.int64, I4_IN_2D, I8_IN, U1_IN, U1_IN, U1_IN, U1_IN, I8_OUT
+    )
+)
+def admit_block(
+    k: int,
+    first: int,
+    length: int,
+    variants: NDArray[np.int32],
+    limits: NDArray[np.int64],
+    playable: NDArray[np.uint8],
+    closed: NDArray[np.uint8],
+    campaign_flags: NDArray[np.uint8],
+    creative_flags: NDArray[np.uint8],
+    counts: NDArray[np.int64],
+) -> np.uint64:
+    """Bits of a block's variants that pass every stage; and how many passed each.
+
+    Parameters
+    ----------
+    k : int64
+        Their campaign.
+    first, length : int64
+        First variant of the block; variants in it, at most ``BLOCK_MAX``.
+    variants, limits, playable, closed, campaign_flags, creative_flags
+        As ``scoring.shortlist_candidates``.
+    counts : int64[7]
+        Added to from index 3: survivors of player, suppression, caps, budget.
+
+    Returns
+    -------
+    uint64
+        Bit i is variant ``first + i``.
+
+    Notes
+    -----
+    No branches: whether a variant passes cannot be predicted. Unsigned indices, because a signed
+    one is first compared with 0: 4.1 to 2.2 ns a variant. Oracle:
+    ``tests.naive.eligibility.admit_block``. O(length).
+    """
+    duration_ms_min = limits[DURATION_MS_MIN]
+    duration_ms_max = limits[DURATION_MS_MAX]
+    may_skip = limits[SKIP_FORBIDDEN] == 0
+    campaign_bits = campaign_flags[k] | np.uint8(CAPPED if limits[VIEWER_IS_CAPPED] != 0 else 0)
+    is_open = closed[k] == 0
+    start = np.uint64(first)
+    fit = kept = uncapped = 0
+    admitted = np.uint64(0)
+    for i in range(np.uint64(length)):
+        v = start + i
+        passes = (
+            (playable[np.uint32(variants[3, v])] != 0)
+            & (variants[1, v] >= duration_ms_min)
+            & (variants[1, v] <= duration_ms_max)
+            & (may_skip | (variants[2, v] < 0))
+        )
+        fit += passes
+        bits = campaign_bits | creative_flags[np.uint32(variants[0, v])]
+        passes &= (bits & np.uint8(SUPPRESSED)) == 0
+        kept += passes
+        passes &= (bits & np.uint8(CAPPED)) == 0
+        uncapped += passes
+        admitted |= np.uint64(passes & is_open) << np.uint64(i)
+    counts[3] += fit
+    counts[4] += kept
+    counts[5] += uncapped
+    counts[6] += uncapped if is_open else 0
+    return admitted

@@ -25,6 +25,8 @@ BUCKET_MS = 15_000
 # Words of the header.
 SWEPT = 2
 """Number since the epoch of the last bucket whose reservations were given back."""
+REQUESTS = 3
+"""How many ad requests all workers were asked."""
 DAY_OF = 4
 """First of ``N_DAYS`` words: which day, since the epoch, each day cell of every account is for."""
 HEADER_WORDS = 1024
@@ -265,7 +267,7 @@ def sweep(words: NDArray[np.int64], accounts: int, bucket: int) -> None:
     Notes
     -----
     ``SWEPT`` moves first: whoever settles from then on finds the reservation ended or, having
-    looked before, an empty bucket. Oracle: ``tests.naive.ledger.sweep``. O(accounts), one exchange each.
+    looked before, an empty bucket. Oracle: ``tests.naive.ledger.sweep``. O(accounts).
     """
     words[SWEPT] = bucket
     day = bucket * BUCKET_MS // DAY_MS

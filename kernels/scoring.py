@@ -1,4 +1,10 @@
-"""Scoring kernel: from eligible campaigns to the shortlist of candidates worth choosing from."""
+"""Scoring kernels: from eligible campaigns to the shortlist of candidates worth choosing from.
+
+A campaign is read in blocks: first which of its variants are admitted, then their affinities and an
+upper bound of their relevance, then, one by one, the few that the bound lets through. Short loops
+that each do one thing are what the compiler turns into vector instructions: at 100,000 variants the
+whole takes half the time of one loop that does everything.
+"""
 
 import math
 
@@ -12,6 +18,7 @@ from kernels._jit import (
     F4_OUT_2D,
     F8_IN,
     F8_OUT,
+    F8_OUT_2D,
     I4_IN,
     I4_IN_2D,
     I4_OUT_2D,
@@ -23,12 +30,10 @@ from kernels._jit import (
     kernel,
     trailing_zeros,
 )
-from kernels.dosage import CAPPED, SUPPRESSED
+from kernels.eligibility import BLOCK_MAX, admit_block
+from kernels.shortlist import bar_to_pass, insert_candidate, leave_outside, who_leaves
 
-PER_CAMPAIGN_MAX = 4
-"""Shortlisted candidates of one campaign at most; the shortlist's length is its buffer's."""
-
-# Indices into ``weights``.
+# Indices into ``weights``; of a pair, the first is of the head "complete", the second "annoyed".
 AFFINITY_SCALE = 0
 AFFINITY_C, AFFINITY_N = 1, 2
 BIAS_C, BIAS_N = 3, 4
@@ -38,12 +43,21 @@ INTERCEPT_C, INTERCEPT_N = 9, 10
 ANNOYANCE_COST = 11
 N_WEIGHTS = 12
 
-# Indices into ``limits``.
-DURATION_MS_MIN = 0
-DURATION_MS_MAX = 1
-SKIP_FORBIDDEN = 2
-VIEWER_IS_CAPPED = 3
-N_LIMITS = 4
+# Rows of ``scores``, float64[4, BLOCK_MAX]: one block while it is scored.
+AFFINITY = 0
+X_COMPLETE = 1
+X_ANNOYED = 2
+CEILING = 3
+
+# Sigmoid on a grid: whatever lies in cell i is between SIGMOID_LOW[i] and SIGMOID_HIGH[i].
+GRID_REACH = 8.0
+GRID_STEPS = 32.0
+GRID_LAST = 2.0 * GRID_REACH * GRID_STEPS
+GRID_SLACK = 1e-6
+"""More than float32 rounding can move a relevance, per unit of 1 + annoyance cost."""
+_edges = 1.0 / (1.0 + np.exp(GRID_REACH - np.arange(GRID_LAST + 1.0) / GRID_STEPS))
+SIGMOID_HIGH = (np.append(_edges[1:], 1.0) + GRID_SLACK).astype(np.float32)
+SIGMOID_LOW = (np.append(0.0, _edges[1:]) - GRID_SLACK).astype(np.float32)
 
 
 @kernel(types.float32(F4_IN, F4_IN_2D, types.int64), fastmath=REASSOCIATE)
@@ -91,34 +105,97 @@ def sigmoid(x: float) -> float:
     -----
     Oracle: ``tests.naive.scoring.sigmoid``.
     """
-    if x >= 0.0:
-        return 1.0 / (1.0 + math.exp(-x))
-    e = math.exp(x)
-    return e / (1.0 + e)
+    e = math.exp(-abs(x))
+    return (1.0 if x >= 0.0 else e) / (1.0 + e)
 
 
-@kernel(types.float64(types.float64))
-def logit(p: float) -> float:
-    """Inverse of ``sigmoid``; minus infinity at 0 and below, infinity at 1 and above.
+@kernel(types.float64(types.float64, types.float64, types.float64))
+def relevance_ceiling(x_complete: float, x_annoyed: float, annoyance_cost: float) -> float:
+    """Upper bound of ``sigmoid(x_complete) - annoyance_cost * sigmoid(x_annoyed)``.
 
     Parameters
     ----------
-    p : float64
-        Any.
+    x_complete, x_annoyed : float64
+        Calibrated log-odds; NaN gives some number.
+    annoyance_cost : float64
+        At least 0.
 
     Returns
     -------
     float64
+        Never below the relevance that ``shortlist_candidates`` computes in float32, and at most
+        .008 (1 + annoyance_cost) above.
 
     Notes
     -----
-    Oracle: ``tests.naive.scoring.logit``.
+    Two reads of a small table in place of two exponentials. Oracle, of the value it bounds:
+    ``tests.naive.scoring.relevance_ceiling``.
     """
-    if p <= 0.0:
-        return -np.inf
-    if p >= 1.0:
-        return np.inf
-    return math.log(p) - math.log1p(-p)
+    # The constant goes first: max and min answer with it when x is NaN, and no index is undefined.
+    c = np.int32(min(GRID_LAST, max(0.0, (x_complete + GRID_REACH) * GRID_STEPS)))
+    n = np.int32(min(GRID_LAST, max(0.0, (x_annoyed + GRID_REACH) * GRID_STEPS)))
+    high = np.float64(SIGMOID_HIGH[np.uint32(c)])
+    return high - annoyance_cost * np.float64(SIGMOID_LOW[np.uint32(n)])
+
+
+@kernel(
+    types.void(
+        types.int64, types.int64, types.uint64, types.float64,
+        F4_IN_2D, F4_IN_2D, F4_IN, F8_IN, F8_OUT_2D,
+    ),
+    fastmath=frozenset({"contract"}),
+)  # fmt: skip
+def score_block(
+    first: int,
+    length: int,
+    admitted: np.uint64,
+    log_dose: float,
+    vectors: NDArray[np.float32],
+    heads: NDArray[np.float32],
+    taste: NDArray[np.float32],
+    weights: NDArray[np.float64],
+    scores: NDArray[np.float64],
+) -> None:
+    """Fill affinity, both heads' log-odds and the ceiling of relevance of a block's variants.
+
+    For each head h in (complete, annoyed):
+    ``x = slope (heads[h] + bias + affinity_weight s + dose_weight log_dose) + intercept``, where
+    ``s = scale * taste . vector``, rounded to float32 as the journal keeps it.
+
+    Parameters
+    ----------
+    first, length : int64
+        First variant of the block; variants in it.
+    admitted : uint64
+        From ``admit_block``.
+    log_dose : float64
+        log(1 + dose of the campaign).
+    vectors, heads, taste, weights
+        As ``shortlist_candidates``.
+    scores : float64[4, BLOCK_MAX]
+        Filled in the columns admitted; the others' content means nothing.
+
+    Notes
+    -----
+    Oracle: ``tests.naive.scoring.score_block``. O(admitted * d + length).
+    """
+    while admitted != np.uint64(0):
+        i = trailing_zeros(admitted)
+        admitted &= admitted - np.uint64(1)
+        scores[AFFINITY, i] = np.float32(weights[AFFINITY_SCALE] * dot(taste, vectors, first + i))
+    slope_c, slope_n = weights[SLOPE_C], weights[SLOPE_N]
+    gain_c, gain_n = slope_c * weights[AFFINITY_C], slope_n * weights[AFFINITY_N]
+    base_c = weights[INTERCEPT_C] + slope_c * (weights[BIAS_C] + weights[DOSE_C] * log_dose)
+    base_n = weights[INTERCEPT_N] + slope_n * (weights[BIAS_N] + weights[DOSE_N] * log_dose)
+    cost = weights[ANNOYANCE_COST]
+    start = np.uint64(first)
+    for i in range(np.uint64(length)):
+        s = scores[AFFINITY, i]
+        x_c = base_c + slope_c * heads[0, start + i] + gain_c * s
+        x_n = base_n + slope_n * heads[1, start + i] + gain_n * s
+        scores[X_COMPLETE, i] = x_c
+        scores[X_ANNOYED, i] = x_n
+        scores[CEILING, i] = relevance_ceiling(x_c, x_n, cost)
 
 
 @kernel(
@@ -149,20 +226,19 @@ def shortlist_candidates(  # noqa: C901, PLR0912, PLR0915 - one pass; two would 
 ) -> int:
     """Shortlist the most relevant candidates, and count what fell at every stage before.
 
-    For each head h in (complete, annoyed):
-    ``z = heads[h] + bias + affinity * s + dose_weight * log(1 + dose)``, ``p = sigmoid(a z + b)``;
-    ``s = scale * taste . vector``; ``relevance = p_complete - cost * p_annoyed``. The best
-    ``PER_CAMPAIGN_MAX`` of each campaign compete for the shortlist; ties go to the lower variant
-    index. A candidate whose p_complete alone is no better than the best relevance already outside
-    cannot enter and is not scored further: exact, and it spares most of the exponentials. Longer than
-    most functions here because a second pass would read every vector twice.
+    With x of each head from ``score_block``, ``p = sigmoid(x)`` and
+    ``relevance = p_complete - cost * p_annoyed``. The best ``PER_CAMPAIGN_MAX`` of each campaign
+    compete for the shortlist; ties go to the lower variant index. A candidate whose ceiling is no
+    better than who would leave for it, nor than the best already outside, changes nothing and is
+    not scored further: exact, and it spares 24 of 25 exponentials. Long because a second pass would
+    read every vector twice.
 
     Parameters
     ----------
     vectors : float32[n_variants, d]
         Variant vectors, sorted by campaign.
     heads : float32[2, n_variants]
-        Offset, campaign and variant weight, summed.
+        Offset, campaign and variant weight, summed; finite.
     variants : int32[4, n_variants]
         Creative, duration in ms, skip offset in ms (negative: not skippable), media class.
     campaign_start : int32[n_campaigns + 1]
@@ -198,105 +274,63 @@ def shortlist_candidates(  # noqa: C901, PLR0912, PLR0915 - one pass; two would 
 
     Notes
     -----
-    Shortlist of decision-model "From candidates to a choice", step 2. A NaN relevance is never
-    shortlisted. Oracle: ``tests.naive.scoring.shortlist_candidates``. O(n_eligible * d).
+    Shortlist of decision-model "From candidates to a choice", step 2. A candidate whose vector
+    holds a NaN counts as eligible and is neither shortlisted nor of the rest. Oracle:
+    ``tests.naive.scoring.shortlist_candidates``. O(n_eligible * d).
     """
     counts[2:] = 0
+    rest[:] = -np.inf
+    # The one allocation of the kernels: 60 ns; as an argument it would cost 100 to hand over.
+    scores = np.empty((4, BLOCK_MAX), np.float64)
     length = 0
-    # Best of what stays outside; x is a calibrated z, so that sigmoid(x) is p_complete.
-    rest_relevance = -np.inf
-    rest_x = -np.inf
-    x_needed = -np.inf
-
+    x_pruned = -np.inf
     for w in range(matched.shape[0]):
         word = matched[w]
         while word != np.uint64(0):
-            k = 64 * w + np.int64(trailing_zeros(word))
+            k = 64 * w + trailing_zeros(word)
             word &= word - np.uint64(1)
-            own = 0
             log_dose = math.log1p(np.float64(campaign_dose[k]))
-            counts[2] += campaign_start[k + 1] - campaign_start[k]
-            for v in range(campaign_start[k], campaign_start[k + 1]):
-                duration_ms = variants[1, v]
-                if (
-                    playable[variants[3, v]] == 0
-                    or duration_ms < limits[DURATION_MS_MIN]
-                    or duration_ms > limits[DURATION_MS_MAX]
-                    or (limits[SKIP_FORBIDDEN] != 0 and variants[2, v] >= 0)
-                ):
-                    continue
-                counts[3] += 1
-                flags = campaign_flags[k] | creative_flags[variants[0, v]]
-                if flags & SUPPRESSED:
-                    continue
-                counts[4] += 1
-                if flags & CAPPED or limits[VIEWER_IS_CAPPED] != 0:
-                    continue
-                counts[5] += 1
-                if closed[k] != 0:
-                    continue
-                counts[6] += 1
-
-                s = weights[AFFINITY_SCALE] * dot(taste, vectors, v)
-                x_c = weights[INTERCEPT_C] + weights[SLOPE_C] * (
-                    heads[0, v]
-                    + weights[BIAS_C]
-                    + weights[AFFINITY_C] * s
-                    + weights[DOSE_C] * log_dose
-                )
-                if x_c <= x_needed:
-                    rest_x = max(rest_x, x_c)
-                    continue
-                x_n = weights[INTERCEPT_N] + weights[SLOPE_N] * (
-                    heads[1, v]
-                    + weights[BIAS_N]
-                    + weights[AFFINITY_N] * s
-                    + weights[DOSE_N] * log_dose
-                )
-                p_c = np.float32(sigmoid(x_c))
-                p_n = np.float32(sigmoid(x_n))
-                relevance = np.float32(p_c - weights[ANNOYANCE_COST] * p_n)
-
-                if math.isnan(relevance):
-                    continue
-                # Who leaves for this candidate: its campaign's worst, the list's worst, or nobody.
-                leaver = length
-                if own == PER_CAMPAIGN_MAX:
-                    leaver = length - 1
-                    while ids[1, leaver] != k:
-                        leaver -= 1
-                elif length == ids.shape[1]:
-                    leaver = length - 1
-                if not (leaver == length or relevance > values[4, leaver]):
-                    rest_x = max(rest_x, x_c)
-                    if relevance > rest_relevance:
-                        rest_relevance = np.float64(relevance)
-                        x_needed = logit(rest_relevance)
-                    continue
-                if leaver < length:
-                    own -= ids[1, leaver] == k
-                    rest_x = max(rest_x, logit(np.float64(values[1, leaver])))
-                    if values[4, leaver] > rest_relevance:
-                        rest_relevance = np.float64(values[4, leaver])
-                        x_needed = logit(rest_relevance)
-                else:
-                    length += 1
-                at = leaver
-                while at > 0 and not (values[4, at - 1] >= relevance):
-                    for row in range(2):
-                        ids[row, at] = ids[row, at - 1]
-                    for row in range(5):
-                        values[row, at] = values[row, at - 1]
-                    at -= 1
-                ids[0, at] = v
-                ids[1, at] = k
-                values[0, at] = s
-                values[1, at] = p_c
-                values[2, at] = p_n
-                values[3, at] = campaign_dose[k]
-                values[4, at] = relevance
-                own += 1
-
-    rest[0] = rest_relevance if counts[6] > length else np.nan
-    rest[1] = sigmoid(rest_x) if counts[6] > length else np.nan
+            end: int = campaign_start[k + 1]
+            counts[2] += end - campaign_start[k]
+            own = 0
+            leaver = who_leaves(k, own, length, ids)
+            bar = bar_to_pass(leaver, length, values, rest)
+            for first in range(campaign_start[k], end, BLOCK_MAX):
+                n = min(BLOCK_MAX, end - first)
+                admitted = admit_block(
+                    k, first, n, variants, limits, playable, closed,
+                    campaign_flags, creative_flags, counts,
+                )  # fmt: skip
+                score_block(first, n, admitted, log_dose, vectors, heads, taste, weights, scores)
+                while admitted != np.uint64(0):
+                    i = trailing_zeros(admitted)
+                    admitted &= admitted - np.uint64(1)
+                    if scores[CEILING, i] <= bar:
+                        x_pruned = max(x_pruned, scores[X_COMPLETE, i])
+                        continue
+                    p_c = np.float32(sigmoid(scores[X_COMPLETE, i]))
+                    p_n = np.float32(sigmoid(scores[X_ANNOYED, i]))
+                    relevance = np.float32(p_c - weights[ANNOYANCE_COST] * p_n)
+                    if math.isnan(relevance):
+                        continue
+                    if leaver < length and relevance <= values[4, leaver]:
+                        leave_outside(relevance, p_c, rest)
+                    else:
+                        if leaver < length:
+                            own -= ids[1, leaver] == k
+                            leave_outside(values[4, leaver], values[1, leaver], rest)
+                        else:
+                            length += 1
+                        insert_candidate(
+                            leaver, first + i, k, scores[AFFINITY, i], p_c, p_n,
+                            campaign_dose[k], relevance, ids, values,
+                        )  # fmt: skip
+                        own += 1
+                        leaver = who_leaves(k, own, length, ids)
+                    bar = bar_to_pass(leaver, length, values, rest)
+    if x_pruned > -np.inf:
+        rest[1] = max(rest[1], np.float64(np.float32(sigmoid(x_pruned))))
+    for row in range(2):
+        if rest[row] == -np.inf:
+            rest[row] = np.nan
     return length

@@ -92,12 +92,18 @@ class Targeting:
         self._row_start = np.zeros(len(DIMENSIONS) + 1, np.int32)
         self._refused_rows = np.zeros(ROWS_MAX, np.int32)
 
-    def select(
-        self, request: AdRequest, moment: Moment
-    ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
-        """Return (rows, row_start, refused) as ``kernels.eligibility.match_campaigns`` takes them.
+    def buffers(self) -> dict[str, NDArray[np.int32]]:
+        """Return what ``select`` fills, by field of ``kernels.frame``."""
+        return {
+            "rows": self._rows,
+            "row_start": self._row_start,
+            "refused": self._refused_rows,
+        }
 
-        Views of this object's buffers: valid until the next call.
+    def select(self, request: AdRequest, moment: Moment) -> tuple[int, int, int]:
+        """Fill the buffers for one request; return how many rows, row starts and refused rows.
+
+        The three are what ``kernels.eligibility.match_campaigns`` takes.
         """
         rows: list[int] = []
         starts = [0]
@@ -108,21 +114,18 @@ class Targeting:
                 if row is not None:
                     rows.append(row)
             starts.append(len(rows))
-        refused: list[int] = []
-        for read, by_value in self._refused:
-            for value in read(request, moment):
-                row = by_value.get(value)
-                if row is not None:
-                    refused.append(row)
         self._rows[: len(rows)] = rows
         self._row_start[: len(starts)] = starts
-        if refused:
-            self._refused_rows[: len(refused)] = refused
-        return (
-            self._rows[: len(rows)],
-            self._row_start[: len(starts)],
-            self._refused_rows[: len(refused)],
-        )
+        if not self._refused:
+            return len(rows), len(starts), 0
+        refused = [
+            by_value[value]
+            for read, by_value in self._refused
+            for value in read(request, moment)
+            if value in by_value
+        ]
+        self._refused_rows[: len(refused)] = refused
+        return len(rows), len(starts), len(refused)
 
     def hour_of_week(self, place: Place, now_ms: int) -> int:
         """Return 0-167 from Monday 00:00 in the placement's time zone."""

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send, StatelessLifespan
 
+from adserver.catalogue.shelf import Shelf
 from adserver.catalogue.versions import Versions
 from adserver.domain.errors import AdserverError, Broken
 from adserver.edge import json_response, vast_response
@@ -32,6 +33,7 @@ from adserver.serve.auth import Bearers
 from adserver.serve.handler import DecisionEndpoint, Engines
 from adserver.serve.health import Livez, Metrics, OpenApi, Readyz
 from adserver.serve.once import Once
+from adserver.serve.past import Past, PastEndpoint
 from adserver.serve.snapshots import Snapshots
 from adserver.serve.track import TrackEndpoint
 from adserver.serve.vast import VastEndpoint
@@ -87,6 +89,16 @@ def open_viewers(settings: Settings) -> ViewerStore:
     return open_store(settings.store, open_data(settings))
 
 
+def open_past(settings: Settings) -> Past:
+    """Open the journal and the versions, to look back at decisions."""
+    return Past(journal_path(settings), Shelf(open_versions(settings)))
+
+
+def journal_path(settings: Settings) -> Path:
+    """Where the workers write their segments."""
+    return settings.data / "journal"
+
+
 def counters_path(settings: Settings) -> Path:
     """Where the workers of one start count together."""
     return settings.data / "run" / "counters"
@@ -139,6 +151,10 @@ def build_app(
             Route(DECISIONS, decide),
             Route("/v1/vast", VastEndpoint(engines)),
             Route("/v1/track/{event}", TrackEndpoint(engines)),
+            Route(
+                "/v1/decisions/{decision_id}",
+                PastEndpoint(open_past(settings), engines.bearers, engines.clock),
+            ),
             Route("/livez", Livez(engines)),
             Route("/readyz", Readyz(engines)),
             Route("/metrics", Metrics(engines)),
@@ -189,7 +205,7 @@ def _open_engines(
         draw_key=keys.draw.secret,
         tokens=Tokens(keys.token.secret, keys.token.id, entropy.take),
         store=store,
-        journal=JournalWriter(data / "journal", number, clock, counters, store.transact),
+        journal=JournalWriter(journal_path(settings), number, clock, counters, store.transact),
         counters=counters,
         snapshots=snapshots,
         once=Once(store, clock),

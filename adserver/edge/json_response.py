@@ -181,16 +181,17 @@ def number(value: float | None) -> str:
 
 def render_explanation(explanation: Mapping[str, Any]) -> bytes:
     """Encode an explanation, its numbers rounded alike and every one of them finite or null."""
-    return msgspec.json.encode(_tidy(explanation))
+    return msgspec.json.encode(tidy(explanation))
 
 
-def _tidy(node: Any) -> Any:
+def tidy(node: Any) -> Any:
+    """Round every number of a document alike; what is not finite becomes null."""
     if isinstance(node, float):
         return round(node, DECIMALS) if isfinite(node) else None
     if isinstance(node, Mapping):
-        return {name: _tidy(child) for name, child in node.items()}
+        return {name: tidy(child) for name, child in node.items()}
     if isinstance(node, list | tuple):
-        return [_tidy(child) for child in node]
+        return [tidy(child) for child in node]
     return node
 
 

@@ -9,6 +9,7 @@ from adserver.domain.event import EVENTS_BY_WORD
 from adserver.domain.reasons import Reason
 from adserver.domain.request import AdRequest
 from adserver.edge import problem as problems
+from adserver.serve.account import Account
 
 VERSION: Final = "1.0.0"
 _JSON: Final = "application/json"
@@ -177,7 +178,7 @@ _VAST_PARAMETERS: Final[dict[str, str]] = {
 
 def document(base_url: str) -> dict[str, Any]:
     """Return the whole description."""
-    types = (AdRequest, Show, Nothing, Ready, Live, problems.Document)
+    types = (AdRequest, Show, Nothing, Account, Ready, Live, problems.Document)
     _, schemas = msgspec.json.schema_components(types, ref_template=_REF)
     return {
         "openapi": "3.1.0",
@@ -190,6 +191,7 @@ def document(base_url: str) -> dict[str, Any]:
         "servers": [{"url": base_url}],
         "paths": {
             "/v1/decisions": {"post": _decisions()},
+            "/v1/decisions/{decision_id}": {"get": _past()},
             "/v1/vast": {"get": _vast()},
             "/v1/track/{event}": {"get": _track()},
             "/livez": {"get": _page("Whether the process answers", "live", "Live")},
@@ -265,6 +267,35 @@ def _decisions() -> dict[str, Any]:
                 problems.METHOD_NOT_ALLOWED,
                 problems.TOO_LARGE,
                 problems.NOT_JSON_TYPE,
+                problems.INVALID,
+            ),
+        },
+    }
+
+
+def _past() -> dict[str, Any]:
+    parameter = {
+        "name": "decision_id",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "format": "uuid"},
+        "example": SHOW_EXAMPLE["decision_id"],
+    }
+    return {
+        "summary": "Look back at a decision: what was answered, how it was drawn, and why",
+        "operationId": "past",
+        "security": [{"bearer": []}],
+        "parameters": [parameter],
+        "responses": {
+            "200": {
+                "description": "From the journal and the versions the decision was made from",
+                "content": {_JSON: {"schema": _schema("Account")}},
+            },
+            **_problems(
+                problems.UNAUTHORIZED,
+                problems.FORBIDDEN,
+                problems.NOT_FOUND,
+                problems.METHOD_NOT_ALLOWED,
                 problems.INVALID,
             ),
         },

@@ -51,7 +51,9 @@ REASSOCIATE = frozenset({"reassoc", "contract", "nsz"})
 infinity alone; the order of additions, and so the last bits, depend on the processor."""
 
 REGISTRY: list[Any] = []
-"""Every compiled kernel, in order of definition; tests enumerate it."""
+"""Every kernel of this package, in order of definition; tests enumerate it."""
+COMPILED = not numba.config.DISABLE_JIT
+"""False when the kernels run as plain Python, for coverage and debuggers."""
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -135,7 +137,7 @@ atomic_add: Callable[[NDArray[np.int64], int, int], int]
 plain Python, without the compiler, it is right for one process only."""
 atomic_exchange: Callable[[NDArray[np.int64], int, int], int]
 """``words[index] = amount``; returns the value that was there."""
-trailing_zeros = _plain_trailing_zeros if numba.config.DISABLE_JIT else _count_trailing_zeros
+trailing_zeros = _count_trailing_zeros if COMPILED else _plain_trailing_zeros
 atomic_add = _plain_add if numba.config.DISABLE_JIT else _locked_add
 atomic_exchange = _plain_exchange if numba.config.DISABLE_JIT else _locked_exchange
 
@@ -174,7 +176,8 @@ def kernel(
             fastmath=set(fastmath) if fastmath else False,
             cache=True,
         )(func)
-        REGISTRY.append(compiled)
+        if func.__module__.startswith("kernels."):
+            REGISTRY.append(compiled)
         return cast("Callable[P, R]", compiled)
 
     return wrap

@@ -275,16 +275,21 @@ def choose_arm(
     -----
     Ties for the best arm go to the earlier column, and to any candidate before nothing: a margin of
     exactly 0 shows. The draw walks the arms in shortlist order, nothing last, through half-open
-    ranges. Reads only what the journal keeps, so a decision replays exactly from its logged
+    ranges; what rounding leaves over at the end is the last arm's, so no arm of probability 0 is
+    ever chosen. Reads only what the journal keeps, so a decision replays exactly from its logged
     shortlist. Oracle: ``tests.naive.choice.choose_arm``. O(length).
     """
     find_arms(length, ids, values, settings[DOSE_PART], settings[SURPRISE_BAND], result)
     mix_arms(length, ids, values, settings, result)
+    chosen = NOTHING
     mass = 0.0
     for j in range(length):
-        mass += np.float64(values[7, j])
-        if settings[DRAW] < mass:
-            result[P_CHOSEN] = values[7, j]
-            return j
-    result[P_CHOSEN] = result[P_NOTHING]
-    return NOTHING
+        if values[7, j] > 0.0:
+            chosen = j
+            mass += np.float64(values[7, j])
+            if settings[DRAW] < mass:
+                break
+    if settings[DRAW] >= mass and result[P_NOTHING] > 0.0:
+        chosen = NOTHING
+    result[P_CHOSEN] = result[P_NOTHING] if chosen == NOTHING else np.float64(values[7, chosen])
+    return chosen

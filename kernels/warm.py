@@ -17,7 +17,7 @@ def warm() -> int:
     """
     for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
         importlib.import_module(f"kernels.{module.name}")
-    for compiled in _jit.REGISTRY:
+    for compiled in _jit.REGISTRY if _jit.COMPILED else ():
         if len(compiled.signatures) != 1:
             name = f"{compiled.py_func.__module__}.{compiled.py_func.__name__}"
             raise RuntimeError(f"{name} has {len(compiled.signatures)} signatures, not 1")

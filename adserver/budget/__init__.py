@@ -1,0 +1,1 @@
+"""What campaigns may spend, what they have spent, and how fast they should."""

@@ -1,0 +1,1 @@
+"""The ledger, and how fast budgets are spent."""

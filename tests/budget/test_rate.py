@@ -1,0 +1,56 @@
+"""Rates learnt from counts: right when nothing changes, and soon right again when it does."""
+
+import numpy as np
+import pytest
+
+from adserver.budget.rate import EXPOSURE, follow
+
+
+def live(sums, rate, exposure, ticks, seed, elapsed_s=1.0):
+    dice = np.random.default_rng(seed)  # noqa: TID251
+    for _ in range(ticks):
+        counts = dice.poisson(rate * exposure, len(sums)).astype(float)
+        got = follow(sums, counts, np.full(len(sums), exposure), elapsed_s, 1.0)
+    return got
+
+
+def test_what_never_had_a_chance_is_taken_to_happen_every_time():
+    sums = np.zeros((2, 4))
+    assert follow(sums, np.zeros(2), np.zeros(2), 1.0, 1.0).tolist() == [1.0, 1.0]
+    assert follow(sums, np.zeros(2), np.array([0.0, 9.0]), 1.0, 1.0).tolist() == [1.0, 0.1]
+
+
+def test_without_a_prior_nothing_is_known_to_be_nothing():
+    assert follow(np.zeros((1, 4)), np.zeros(1), np.zeros(1), 0.0, 0.0).tolist() == [0.0]
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.02, 0.001])
+def test_a_constant_rate_is_learnt(rate):
+    got = live(np.zeros((40, 4)), rate, 10.0, 5000, seed=1)
+    assert np.median(got) == pytest.approx(rate, rel=0.15)
+    # 32 occurrences are remembered: a relative error of 18 %, seldom more than three times that.
+    assert (np.abs(got / rate - 1.0) < 0.6).mean() >= 0.9
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.001, 0.5), (0.5, 0.01)])
+def test_a_change_is_noticed_within_seconds_at_a_high_volume(before, after):
+    sums = np.zeros((40, 4))
+    live(sums, before, 50.0, 2000, seed=2)
+    got = live(sums, after, 50.0, 15, seed=3)
+    assert np.median(got) == pytest.approx(after, rel=0.5)
+
+
+def test_a_change_is_noticed_within_some_dozens_of_occurrences_at_a_low_one():
+    sums = np.zeros((40, 4))
+    live(sums, 0.05, 2.0, 2000, seed=4, elapsed_s=60.0)
+    # At the former rate 60 would have come.
+    got = live(sums, 0.005, 2.0, 600, seed=5, elapsed_s=60.0)
+    assert np.median(got) < 0.02
+
+
+def test_time_without_exposure_changes_nothing():
+    sums = np.zeros((1, 4))
+    live(sums, 0.1, 5.0, 500, seed=6)
+    before = sums[0, EXPOSURE]
+    follow(sums, np.zeros(1), np.zeros(1), 1e6, 1.0)
+    assert sums[0, EXPOSURE] == before

@@ -18,6 +18,8 @@ COMMANDS: dict[str, str] = {
     "catalogue": "Validate and publish campaigns.",
     "policy": "Validate and publish the rules of relevance.",
     "viewers": "Import, export and count viewer records.",
+    "decide": "Decide one request without a server, or replay a past decision.",
+    "explain": "Tell why a decision is what it is.",
     "journal": "Look into the log of decisions and events.",
     "token": "Create, list and revoke bearer tokens.",
     "config": "Show every setting and where its value comes from.",

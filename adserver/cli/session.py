@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from adserver.cli.root import JSON_KEY
+from adserver.domain.errors import InvalidInput, Problem
 from adserver.settings import Settings, load
 
 
@@ -25,6 +26,14 @@ class Session:
     def settings_with(self, **flags: object) -> Settings:
         """Return the settings with the command's own options on top; None means not given."""
         return load(self._config, flags={"data": self._data, **flags})
+
+    def need_data(self) -> Path:
+        """Return the data directory; one that is not there is not made by who only reads."""
+        data = self.settings.data
+        if not data.is_dir():
+            problem = Problem(str(data), "is not there; name another with --data")
+            raise InvalidInput("there is no data directory", [problem])
+        return data
 
     def show(self, data: Mapping[str, Any], text: str) -> None:
         """Print the result: the data with ``--json``, else the text."""

@@ -101,9 +101,8 @@ def stats(session: Session) -> None:
 def _open(session: Session) -> Iterator[ViewerStore]:
     """Open the store to read it; a data directory that is not there is not made."""
     settings = session.settings
-    if not settings.store and not settings.data.is_dir():
-        problem = Problem(str(settings.data), "is not there; name another with --data")
-        raise InvalidInput("there is no data directory", [problem])
+    if not settings.store:
+        session.need_data()
     with closing(open_store(settings.store, settings.data)) as store:
         yield store
 

@@ -3,9 +3,9 @@
 import math
 from typing import Any, Final
 
-from adserver.catalogue.columns import Columns, HeadWeights
+from adserver.catalogue.columns import HOUSE_TIER, Columns, HeadWeights
 from adserver.decide.context import context_weight
-from adserver.decide.flip import flip
+from adserver.decide.flip import Preference, flip
 from adserver.decide.moment import Moment
 from adserver.domain.decision import NOTHING, Decision, IdRow, ValueRow
 from adserver.domain.reasons import STAGE_REASONS, Reason, Stage
@@ -48,11 +48,11 @@ def explain(
         _candidate(columns, decision, request, weights, j) for j in range(decision.ids.shape[1])
     ]
     best = decision.chosen if decision.shown else 0
-    others = [j for j in range(len(candidates)) if j != best]
+    second = runner_up(decision, best)
     return {
         "stages": stages(decision),
         "candidates": candidates,
-        "runner_up": candidates[others[0]]["variant"] if others else None,
+        "runner_up": None if second == NOTHING else candidates[second]["variant"],
         "margin": margin(decision, best) if candidates else None,
         "flip": named_flip(decision, [candidate["variant"] for candidate in candidates]),
         "moment": {
@@ -61,6 +61,14 @@ def explain(
             "source": decision.moment_source,
         },
     }
+
+
+def runner_up(decision: Decision, best: int) -> int:
+    """Return who comes second: the worthiest other arm, else the most relevant other candidate."""
+    worthiest = Preference(decision).best(without=best)
+    if worthiest != NOTHING or decision.ids.shape[1] <= 1:
+        return worthiest
+    return 1 if best == 0 else 0
 
 
 def named_flip(decision: Decision, variants: list[str]) -> dict[str, Any] | None:
@@ -135,6 +143,7 @@ def _candidate(
     meta = columns.meta
     v = int(decision.ids[IdRow.VARIANT, j])
     k = int(decision.ids[IdRow.CAMPAIGN, j])
+    tier = int(decision.ids[IdRow.TIER, j])
     value = decision.values[:, j].astype(float)
     heads = (meta.complete, meta.annoyed)
     p = (float(value[ValueRow.P_COMPLETE]), float(value[ValueRow.P_ANNOYED]))
@@ -169,6 +178,9 @@ def _candidate(
             name: {"a": head.calibrator.a, "b": head.calibrator.b}
             for name, head in zip(HEADS, heads, strict=True)
         },
+        "priority": tier % HOUSE_TIER,
+        "house": tier >= HOUSE_TIER,
+        "bid_cpm": float(value[ValueRow.BID]),
         "relevance": float(value[ValueRow.RELEVANCE]),
         "threshold": float(value[ValueRow.THRESHOLD]) + decision.dose_part,
         "dose": decision.dose,

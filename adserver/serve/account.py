@@ -81,6 +81,8 @@ class Account(Struct, frozen=True, kw_only=True):
     propensity: float | None
     surprise: bool
     versions: dict[str, str]
+    currency: str | UnsetType = UNSET
+    """Of bids."""
     draw: Draw
     rest: Rest
     throttled: list[str] = []
@@ -133,6 +135,7 @@ def account(  # noqa: PLR0913  (what a decision was made from, and what became o
         propensity=decision.propensity,
         surprise=decision.surprise,
         versions={} if columns is None else msgspec.to_builtins(columns.meta.versions),
+        currency=UNSET if columns is None else columns.meta.currency,
         draw=_draw(decision),
         rest=_rest(decision),
         throttled=[] if columns is None else _names(columns, throttled),

@@ -96,7 +96,7 @@ def test_it_tells_what_was_heard(api, reader):
     assert times == sorted(times)
 
 
-def test_versions_no_longer_in_force_are_read(shop, data, reader):
+def test_versions_no_longer_in_force_are_read(shop, reader):
     with running(shop) as api:
         before = api.decide("likes-north", explain=True)
         publish(shop, {**catalogue(), "campaigns": catalogue()["campaigns"][:1], "currency": "USD"})

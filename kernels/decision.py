@@ -74,8 +74,8 @@ N_OUTCOME = 10
 
 BITMAPS, ROWS, ROW_START, REFUSED = (fr.ROW[n] for n in ("bitmaps", "rows", "row_start", "refused"))
 IN_FLIGHT, MATCHED, VIEWER_CAPS = (fr.ROW[n] for n in ("in_flight", "matched", "viewer_caps"))
-CAMPAIGN_KEYS, CAMPAIGN_KEY_ORDER = fr.ROW["campaign_keys"], fr.ROW["campaign_key_order"]
-CREATIVE_KEYS, CREATIVE_KEY_ORDER = fr.ROW["creative_keys"], fr.ROW["creative_key_order"]
+CAMPAIGN_KEYS, CAMPAIGN_LOOKUP = fr.ROW["campaign_keys"], fr.ROW["campaign_lookup"]
+CREATIVE_KEYS, CREATIVE_LOOKUP = fr.ROW["creative_keys"], fr.ROW["creative_lookup"]
 ADVERTISER_KEYS, CAPS, CAP_START = (fr.ROW[n] for n in ("advertiser_keys", "caps", "cap_start"))
 CAMPAIGN_FLAGS, CREATIVE_FLAGS = fr.ROW["campaign_flags"], fr.ROW["creative_flags"]
 CAMPAIGN_DOSE, TOUCHED, VIEWER = (fr.ROW[n] for n in ("campaign_dose", "touched", "viewer"))
@@ -165,9 +165,9 @@ def decide_request(
         int(request[NOW_S]),
         request[HALF_LIFE_S],
         fr.u4(frame, CAMPAIGN_KEYS),
-        fr.i4(frame, CAMPAIGN_KEY_ORDER),
+        fr.i4(frame, CAMPAIGN_LOOKUP),
         fr.u4(frame, CREATIVE_KEYS),
-        fr.i4(frame, CREATIVE_KEY_ORDER),
+        fr.i4(frame, CREATIVE_LOOKUP),
         fr.u4(frame, ADVERTISER_KEYS),
         fr.i8_matrix(frame, CAPS),
         fr.i4(frame, CAP_START),

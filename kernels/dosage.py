@@ -33,15 +33,15 @@ SURPRISES = 2
 
 
 @kernel(types.int64(U4_IN, I4_IN, types.uint32))
-def first_with_key(keys: NDArray[np.uint32], order: NDArray[np.int32], key: int) -> int:
-    """Position in ``order`` of the first index whose key is at least ``key``.
+def first_with_key(keys: NDArray[np.uint32], lookup: NDArray[np.int32], key: int) -> int:
+    """Position in sorted order of the first index whose key is at least ``key``.
 
     Parameters
     ----------
     keys : uint32[n]
         Keys in catalogue order.
-    order : int32[n]
-        argsort of ``keys``.
+    lookup : int32[n + n_buckets + 1]
+        From ``lookup.make_lookup``: sorted order, then where each bucket of it begins.
     key : uint32
         What to look for.
 
@@ -52,23 +52,21 @@ def first_with_key(keys: NDArray[np.uint32], order: NDArray[np.int32], key: int)
 
     Notes
     -----
-    Oracle: ``tests.naive.dosage.first_with_key``. O(log n).
+    Oracle: ``tests.naive.dosage.first_with_key``. O(1) for keys that spread evenly.
     """
-    low = 0
-    high = order.shape[0]
-    while low < high:
-        middle = (low + high) >> 1
-        if keys[order[middle]] < key:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+    n = keys.shape[0]
+    n_buckets = lookup.shape[0] - n - 1
+    bucket = np.int64((np.uint64(key) * np.uint64(n_buckets)) >> np.uint64(32))
+    at = int(lookup[n + bucket])
+    while at < n and keys[lookup[at]] < key:
+        at += 1
+    return at
 
 
 @kernel(types.void(U4_IN, I4_IN, types.uint32, types.uint8, U1_OUT, I4_OUT, types.int64))
 def mark_key(
     keys: NDArray[np.uint32],
-    order: NDArray[np.int32],
+    lookup: NDArray[np.int32],
     key: int,
     bit: int,
     flags: NDArray[np.uint8],
@@ -79,8 +77,8 @@ def mark_key(
 
     Parameters
     ----------
-    keys, order : uint32[n], int32[n]
-        Keys, and their argsort.
+    keys, lookup : uint32[n], int32[n + n_buckets + 1]
+        See ``first_with_key``.
     key : uint32
         What to mark; an unknown key marks nothing.
     bit : uint8
@@ -94,13 +92,13 @@ def mark_key(
 
     Notes
     -----
-    Oracle: ``tests.naive.dosage.mark_key``. O(log n + marked).
+    Oracle: ``tests.naive.dosage.mark_key``. O(1 + marked).
     """
-    n = order.shape[0]
+    n = keys.shape[0]
     base = 2 if which == 0 else touched.shape[0] - n
-    at = first_with_key(keys, order, key)
-    while at < n and keys[order[at]] == key:
-        index = order[at]
+    at = first_with_key(keys, lookup, key)
+    while at < n and keys[lookup[at]] == key:
+        index = lookup[at]
         if flags[index] == 0:
             touched[base + touched[which]] = index
             touched[which] += 1
@@ -155,7 +153,7 @@ def suppress(
     kind: int,
     key: int,
     campaign_keys: NDArray[np.uint32],
-    campaign_key_order: NDArray[np.int32],
+    campaign_lookup: NDArray[np.int32],
     advertiser_keys: NDArray[np.uint32],
     campaign_flags: NDArray[np.uint8],
     touched: NDArray[np.int32],
@@ -168,20 +166,20 @@ def suppress(
         ``KIND_CAMPAIGN`` or ``KIND_ADVERTISER``.
     key : uint32
         Of that kind.
-    campaign_keys, campaign_key_order, advertiser_keys, campaign_flags, touched
+    campaign_keys, campaign_lookup, advertiser_keys, campaign_flags, touched
         As ``apply_viewer_state``.
 
     Notes
     -----
-    Oracle: ``tests.naive.dosage.suppress``. O(log n_campaigns), O(n_campaigns) for an advertiser.
+    Oracle: ``tests.naive.dosage.suppress``. O(1), O(n_campaigns) for an advertiser.
     """
     if kind == KIND_CAMPAIGN:
-        mark_key(campaign_keys, campaign_key_order, key, SUPPRESSED, campaign_flags, touched, 0)
+        mark_key(campaign_keys, campaign_lookup, key, SUPPRESSED, campaign_flags, touched, 0)
         return
     for k in range(advertiser_keys.shape[0]):
         if advertiser_keys[k] == key:
             mark_key(
-                campaign_keys, campaign_key_order, campaign_keys[k], SUPPRESSED,
+                campaign_keys, campaign_lookup, campaign_keys[k], SUPPRESSED,
                 campaign_flags, touched, 0,
             )  # fmt: skip
 
@@ -199,9 +197,9 @@ def apply_viewer_state(  # noqa: C901, PLR0912, PLR0915 - one pass over one stre
     now_s: int,
     half_life_s: float,
     campaign_keys: NDArray[np.uint32],
-    campaign_key_order: NDArray[np.int32],
+    campaign_lookup: NDArray[np.int32],
     creative_keys: NDArray[np.uint32],
-    creative_key_order: NDArray[np.int32],
+    creative_lookup: NDArray[np.int32],
     advertiser_keys: NDArray[np.uint32],
     caps: NDArray[np.int64],
     cap_start: NDArray[np.int32],
@@ -230,9 +228,9 @@ def apply_viewer_state(  # noqa: C901, PLR0912, PLR0915 - one pass over one stre
         Unix seconds.
     half_life_s : float64
         Half-life of a dose.
-    campaign_keys, campaign_key_order : uint32[n_campaigns], int32[n_campaigns]
-        Keys, and their argsort. Equal keys are all marked.
-    creative_keys, creative_key_order : uint32[n_creatives], int32[n_creatives]
+    campaign_keys, campaign_lookup : uint32[n_campaigns], int32[...]
+        See ``first_with_key``. Equal keys are all marked.
+    creative_keys, creative_lookup : uint32[n_creatives], int32[...]
         The same of creatives.
     advertiser_keys : uint32[n_campaigns]
         Key of each campaign's advertiser.
@@ -252,7 +250,7 @@ def apply_viewer_state(  # noqa: C901, PLR0912, PLR0915 - one pass over one stre
     Notes
     -----
     An impression in the future has age 0; a cap counts impressions younger than its window.
-    Oracle: ``tests.naive.dosage.apply_viewer_state``. O(n_impressions ** 2 + n_keys log n).
+    Oracle: ``tests.naive.dosage.apply_viewer_state``. O(n_impressions ** 2 + n_keys).
     """
     n_campaigns = campaign_flags.shape[0]
     for i in range(2, 2 + touched[0]):
@@ -274,10 +272,10 @@ def apply_viewer_state(  # noqa: C901, PLR0912, PLR0915 - one pass over one stre
         result[DOSE] += dose
         if word & SURPRISE_BIT and age_s < SURPRISE_WINDOW_S:
             result[SURPRISES] += 1.0
-        mark_key(campaign_keys, campaign_key_order, campaign, TOUCHED, campaign_flags, touched, 0)
-        at = first_with_key(campaign_keys, campaign_key_order, campaign)
-        while at < n_campaigns and campaign_keys[campaign_key_order[at]] == campaign:
-            k = campaign_key_order[at]
+        mark_key(campaign_keys, campaign_lookup, campaign, TOUCHED, campaign_flags, touched, 0)
+        at = first_with_key(campaign_keys, campaign_lookup, campaign)
+        while at < n_campaigns and campaign_keys[campaign_lookup[at]] == campaign:
+            k = campaign_lookup[at]
             campaign_dose[k] += np.float32(dose)
             for c in range(cap_start[k], cap_start[k + 1]):
                 same = int(creative) if caps[c, 2] == PER_CREATIVE else 0
@@ -286,7 +284,7 @@ def apply_viewer_state(  # noqa: C901, PLR0912, PLR0915 - one pass over one stre
                     continue
                 if same != 0:
                     mark_key(
-                        creative_keys, creative_key_order, creative, CAPPED,
+                        creative_keys, creative_lookup, creative, CAPPED,
                         creative_flags, touched, 1,
                     )  # fmt: skip
                 else:
@@ -309,11 +307,11 @@ def apply_viewer_state(  # noqa: C901, PLR0912, PLR0915 - one pass over one stre
         for j in range(keys_at, at):
             if kind == KIND_CREATIVE:
                 mark_key(
-                    creative_keys, creative_key_order, state[j], SUPPRESSED,
+                    creative_keys, creative_lookup, state[j], SUPPRESSED,
                     creative_flags, touched, 1,
                 )  # fmt: skip
             elif kind in (KIND_CAMPAIGN, KIND_ADVERTISER):
                 suppress(
-                    kind, state[j], campaign_keys, campaign_key_order, advertiser_keys,
+                    kind, state[j], campaign_keys, campaign_lookup, advertiser_keys,
                     campaign_flags, touched,
                 )  # fmt: skip

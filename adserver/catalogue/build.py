@@ -35,6 +35,7 @@ from adserver.domain.model import Head, Model
 from adserver.domain.policy import Policy
 from adserver.domain.units import parse_time_ms
 from adserver.domain.viewer import key32
+from kernels.lookup import make_lookup
 
 Renderer = Callable[[Campaign, Creative, Variant, Advertiser], bytes]
 """Renders the part of an answer that is the same in every decision for a variant."""
@@ -123,9 +124,9 @@ def build(  # noqa: PLR0913  (one argument per thing a snapshot is made of)
         campaign_values=_campaign_values(campaigns, policy),
         campaign_times=_campaign_times(campaigns),
         campaign_keys=campaign_keys,
-        campaign_key_order=_order(campaign_keys),
+        campaign_lookup=freeze(make_lookup(campaign_keys)),
         creative_keys=creative_keys,
-        creative_key_order=_order(creative_keys),
+        creative_lookup=freeze(make_lookup(creative_keys)),
         advertiser_keys=_keys("advertiser", (campaign.advertiser for campaign in campaigns)),
         caps=caps,
         cap_start=cap_start,
@@ -185,10 +186,6 @@ def _starts(counts: Iterable[int]) -> NDArray[np.int32]:
 
 def _keys(kind: str, ids: Iterable[str]) -> NDArray[np.uint32]:
     return freeze(np.array([key32(kind, identity) for identity in ids], np.uint32))
-
-
-def _order(keys: NDArray[np.uint32]) -> NDArray[np.int32]:
-    return freeze(np.argsort(keys, kind="stable").astype(np.int32))
 
 
 def _weights(

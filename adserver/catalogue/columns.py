@@ -159,10 +159,10 @@ class Columns:
     campaign_times: NDArray[np.int64]
     campaign_keys: NDArray[np.uint32]
     """uint32[n_campaigns], ``key32('campaign', id)``."""
-    campaign_key_order: NDArray[np.int32]
-    """argsort of ``campaign_keys``."""
+    campaign_lookup: NDArray[np.int32]
+    """``kernels.lookup.make_lookup`` of ``campaign_keys``."""
     creative_keys: NDArray[np.uint32]
-    creative_key_order: NDArray[np.int32]
+    creative_lookup: NDArray[np.int32]
     advertiser_keys: NDArray[np.uint32]
     """uint32[n_campaigns], key of each campaign's advertiser."""
     caps: NDArray[np.int64]

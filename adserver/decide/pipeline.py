@@ -267,9 +267,9 @@ class Decider:
 FROM_COLUMNS: Final = (
     "bitmaps",
     "campaign_keys",
-    "campaign_key_order",
+    "campaign_lookup",
     "creative_keys",
-    "creative_key_order",
+    "creative_lookup",
     "advertiser_keys",
     "caps",
     "cap_start",

@@ -78,8 +78,22 @@ def test_keys_and_their_order():
     assert columns.creative_keys.tolist() == [key32("creative", f"{name}-film") for name in names]
     advertisers = [key32("advertiser", name) for name in ("acme", "acme", "other")]
     assert columns.advertiser_keys.tolist() == advertisers
-    assert np.all(np.diff(columns.campaign_keys[columns.campaign_key_order].astype(np.int64)) > 0)
-    assert np.all(np.diff(columns.creative_keys[columns.creative_key_order].astype(np.int64)) > 0)
+    assert np.all(
+        np.diff(
+            columns.campaign_keys[columns.campaign_lookup[: columns.campaign_count]].astype(
+                np.int64
+            )
+        )
+        > 0
+    )
+    assert np.all(
+        np.diff(
+            columns.creative_keys[columns.creative_lookup[: len(columns.creative_keys)]].astype(
+                np.int64
+            )
+        )
+        > 0
+    )
 
 
 def test_weights_add_up_and_an_unknown_name_weighs_nothing():

@@ -71,14 +71,14 @@ def _capped(
     return capped, creatives
 
 
-def first_with_key(keys: Sequence[int], order: Sequence[int], key: int) -> int:
+def first_with_key(keys: Sequence[int], lookup: Sequence[int], key: int) -> int:
     """Count the keys that come before."""
-    return sum(keys[index] < key for index in order)
+    return sum(keys[index] < key for index in lookup[: len(keys)])
 
 
 def mark_key(  # noqa: PLR0913, PLR0917  (the kernel's parameters)
     keys: Sequence[int],
-    order: Sequence[int],
+    lookup: Sequence[int],
     key: int,
     bit: int,
     flags: MutableSequence[int],
@@ -86,7 +86,9 @@ def mark_key(  # noqa: PLR0913, PLR0917  (the kernel's parameters)
     which: int,
 ) -> None:
     """Look at every key."""
-    _touch((index for index in order if keys[index] == key), bit, flags, touched, which)
+    _touch(
+        (index for index in lookup[: len(keys)] if keys[index] == key), bit, flags, touched, which
+    )
 
 
 def count_impressions(
@@ -113,7 +115,7 @@ def suppress(  # noqa: PLR0913, PLR0917  (the kernel's parameters)
     kind: int,
     key: int,
     campaign_keys: Sequence[int],
-    campaign_key_order: Sequence[int],
+    campaign_lookup: Sequence[int],
     advertiser_keys: Sequence[int],
     campaign_flags: MutableSequence[int],
     touched: MutableSequence[int],
@@ -122,7 +124,7 @@ def suppress(  # noqa: PLR0913, PLR0917  (the kernel's parameters)
     unwanted = {key}
     if kind == ADVERTISER:
         unwanted = {campaign_keys[k] for k in _having(advertiser_keys, key)}
-    hit = [k for k in campaign_key_order if campaign_keys[k] in unwanted]
+    hit = [k for k in campaign_lookup[: len(campaign_keys)] if campaign_keys[k] in unwanted]
     _touch(hit, SUPPRESSED, campaign_flags, touched, 0)
 
 
@@ -132,9 +134,9 @@ def apply_viewer_state(  # noqa: C901, PLR0917, PLR0913  (the kernel's parameter
     now_s: int,
     half_life_s: float,
     campaign_keys: Sequence[int],
-    campaign_key_order: Sequence[int],
+    campaign_lookup: Sequence[int],
     creative_keys: Sequence[int],
-    creative_key_order: Sequence[int],
+    creative_lookup: Sequence[int],
     advertiser_keys: Sequence[int],
     caps: Sequence[Sequence[int]],
     cap_start: Sequence[int],
@@ -173,10 +175,10 @@ def apply_viewer_state(  # noqa: C901, PLR0917, PLR0913  (the kernel's parameter
         for key in keys if until == FOREVER or until > now_s else ():
             if kind == CREATIVE:
                 mark_key(
-                    creative_keys, creative_key_order, key, SUPPRESSED, creative_flags, touched, 1
+                    creative_keys, creative_lookup, key, SUPPRESSED, creative_flags, touched, 1
                 )
             elif kind in (CAMPAIGN, ADVERTISER):
                 suppress(
-                    kind, key, campaign_keys, campaign_key_order, advertiser_keys,
+                    kind, key, campaign_keys, campaign_lookup, advertiser_keys,
                     campaign_flags, touched,
                 )  # fmt: skip

@@ -7,6 +7,8 @@ from pathlib import Path
 from bench import arms, machine, world
 from bench.load.run import Options, run
 from bench.load.schedule import Schedule
+from bench.paths.counts import Effort as CountsEffort
+from bench.paths.counts import compare as compare_counts
 from bench.paths.endpoint import Effort, compare
 from bench.report import Report
 from bench.servers import running
@@ -17,7 +19,7 @@ RATES = (500.0, 1000.0, 2000.0)
 
 
 def main() -> int:
-    """Measure what was asked for; 1 when a load run does not pass."""
+    """Measure what was asked for; 1 when a load run, or the cost of counts, does not pass."""
     arguments = options().parse_args()
     report = Report(machine.describe(), f"python -m bench {' '.join(sys.argv[1:])}")
     passed: bool = arguments.measure(arguments, report)
@@ -63,6 +65,12 @@ def options() -> argparse.ArgumentParser:
     load.add_argument("--html", type=Path, help="locust's own report of the last rate")
     load.set_defaults(measure=measure_load)
 
+    counts = commands.add_parser(
+        "counts", parents=[common, of_world], help="what it costs a decision to keep its counts"
+    )
+    counts.add_argument("--pairs", type=int, default=CountsEffort().pairs_count)
+    counts.set_defaults(measure=measure_counts)
+
     kernels = commands.add_parser(
         "kernels", parents=[common], help="kernels against NumPy and plain Python"
     )
@@ -97,6 +105,16 @@ def measure_load(arguments: argparse.Namespace, report: Report) -> bool:
                 report.add(f"Load, {arguments.workers} worker(s)", result.lines)
                 passed = passed and result.passed
     return passed
+
+
+def measure_counts(arguments: argparse.Namespace, report: Report) -> bool:
+    """Compare decisions with and without counts."""
+    size = dimensions(arguments)
+    with world.of(size, arguments.data) as data:
+        report.add("World", [f"  {size.describe()}"])
+        compared = compare_counts(data, size, CountsEffort(pairs_count=arguments.pairs))
+        report.add("Counts kept by a decision", compared.lines())
+    return compared.passed
 
 
 def dimensions(arguments: argparse.Namespace) -> world.Dimensions:

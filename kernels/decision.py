@@ -20,11 +20,13 @@ from kernels.choice import (
     EXPLORATION,
     GAMMA,
     N_ABOVE,
+    NOTHING,
     P_CHOSEN,
     P_NOTHING,
     SURPRISE_BAND,
     SURPRISE_SHARE,
     choose_arm,
+    margin_of,
     set_bars,
 )
 from kernels.dosage import DOSE, SURPRISES, VIEWER_CAPPED, apply_viewer_state
@@ -70,7 +72,8 @@ OUT_SURPRISE_ALLOWED = 6
 OUT_SURPRISE_SHARE = 7
 OUT_REST_RELEVANCE = 8
 OUT_REST_P_COMPLETE = 9
-N_OUTCOME = 10
+OUT_MARGIN = 10
+N_OUTCOME = 11
 
 BITMAPS, ROWS, ROW_START, REFUSED = (fr.ROW[n] for n in ("bitmaps", "rows", "row_start", "refused"))
 IN_FLIGHT, MATCHED, VIEWER_CAPS = (fr.ROW[n] for n in ("in_flight", "matched", "viewer_caps"))
@@ -238,4 +241,6 @@ def decide_request(
     outcome[OUT_P_NOTHING] = result[P_NOTHING]
     outcome[OUT_N_ABOVE] = result[N_ABOVE]
     outcome[OUT_BEST_BUT_FOR_DOSE] = result[BEST_BUT_FOR_DOSE]
+    if chosen != NOTHING:
+        outcome[OUT_MARGIN] = margin_of(values, chosen, settings[DOSE_PART])
     return chosen

@@ -17,7 +17,7 @@ from adserver.decide.context import context_weight
 from adserver.decide.moment import Moment, read_moment
 from adserver.decide.player import Players, duration_window_ms
 from adserver.decide.targeting import Targeting
-from adserver.domain.decision import NOTHING, SHORTLIST_MAX, Decision, Exploration, ValueRow
+from adserver.domain.decision import NOTHING, SHORTLIST_MAX, Decision, Exploration
 from adserver.domain.reasons import STAGE_REASONS, Reason, Stage
 from adserver.domain.request import AdRequest
 from adserver.domain.viewer import OpenRecord
@@ -37,7 +37,8 @@ NO_STATE: Final = np.zeros(0, np.uint32)
 NO_STATE.flags.writeable = False
 REQUEST: Final = Layout(f"={decision.N_REQUEST}d")
 """What one request tells the kernel; the order is that of the index constants."""
-GATED: Final = (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, math.nan, math.nan)
+OUTCOME: Final = Layout(f"={decision.N_OUTCOME}d")
+GATED: Final = (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, math.nan, math.nan, 0.0)
 """Outcome of a decision that looked at no candidate."""
 
 
@@ -61,6 +62,7 @@ class Decider:
         self._request = np.zeros(decision.N_REQUEST, np.float64)
         self._request_bytes = self._request.data.cast("B")
         self._outcome = np.zeros(decision.N_OUTCOME, np.float64)
+        self._outcome_bytes = self._outcome.data.cast("B")
         self._closed = {
             place.floor_cpm_micros: _below_floor(columns, place.floor_cpm_micros)
             for place in meta.placements.values()
@@ -72,6 +74,14 @@ class Decider:
         self.gamma = min(GAMMA_PER_ROOT_OUTCOME * meta.resolved**0.5, policy.gamma_max)
         greedy = self.exploration is Exploration.GREEDY
         self.epsilon = 0.0 if greedy else policy.epsilon
+        self._surprise_band = policy.surprise_band
+        self._rules = (
+            policy.dose.weight,
+            policy.annoyance_cost,
+            self.exploration,
+            self.gamma,
+            self.epsilon,
+        )
         self._threshold_to_draw = (
             policy.dose.weight,
             self.exploration,
@@ -154,7 +164,7 @@ class Decider:
             self._closed[place.floor_cpm_micros],
             self._outcome,
         )
-        outcome = self._outcome.tolist()
+        outcome = OUTCOME.unpack_from(self._outcome_bytes)
         reason = None if chosen != NOTHING else self._reason(outcome)
         return self._decision(
             outcome, now_ms, decision_id, draw, chosen=chosen, reason=reason, moment=moment
@@ -173,7 +183,7 @@ class Decider:
         )
         self._flight_from_ms, self._flight_until_ms = now_ms, int(self._flight[1])
 
-    def _reason(self, outcome: list[float]) -> Reason:
+    def _reason(self, outcome: tuple[float, ...]) -> Reason:
         """Return why nothing is shown: what stopped the candidate that came furthest."""
         if outcome[decision.OUT_N_ABOVE]:
             return Reason.EXPLORED
@@ -187,7 +197,7 @@ class Decider:
 
     def _decision(  # noqa: PLR0913 - the two ends of a decision: where, and what came out
         self,
-        outcome: "tuple[float, ...] | list[float]",
+        outcome: tuple[float, ...],
         now_ms: int,
         decision_id: bytes,
         draw: float,
@@ -197,44 +207,38 @@ class Decider:
         drawn: bool = True,
         moment: Moment = NO_MOMENT,
     ) -> Decision:
-        policy = self.columns.meta.policy
         length = int(outcome[decision.LENGTH])
-        dose = outcome[decision.OUT_DOSE]
         values = self._values[:, :length]
-        surprise = False
-        if chosen != NOTHING:
-            slack = float(values[ValueRow.RELEVANCE, chosen]) - float(
-                values[ValueRow.THRESHOLD, chosen]
-            )
-            surprise = slack - policy.dose.weight * dose < 0.0
+        if length == 0:
+            propensity, p_nothing, surprise = 1.0, 1.0, False
+        else:
+            propensity, p_nothing = outcome[decision.OUT_P_CHOSEN], outcome[decision.OUT_P_NOTHING]
+            surprise = chosen != NOTHING and outcome[decision.OUT_MARGIN] < 0.0
+        # By position: thirty fields by name take three times as long (2.5 µs).
         return Decision(
-            decision_id=decision_id,
-            time_ms=now_ms,
-            chosen=chosen,
-            reason=reason,
-            drawn=drawn,
-            draw=draw,
-            propensity=(outcome[decision.OUT_P_CHOSEN] if length else 1.0) if drawn else None,
-            surprise=surprise,
-            hour_of_week=moment.hour_of_week,
-            intent=moment.intent,
-            urgency=moment.urgency,
-            moment_source=moment.source,
-            ids=self._ids[:, :length],
-            values=values,
-            p_nothing=outcome[decision.OUT_P_NOTHING] if length else 1.0,
-            counts=self._counts,
-            rest_best_relevance=outcome[decision.OUT_REST_RELEVANCE],
-            rest_best_p_complete=outcome[decision.OUT_REST_P_COMPLETE],
-            dose=dose,
-            dose_weight=policy.dose.weight,
-            annoyance_cost=policy.annoyance_cost,
-            exploration=self.exploration,
-            gamma=self.gamma,
-            epsilon=self.epsilon,
-            surprise_share=outcome[decision.OUT_SURPRISE_SHARE],
-            surprise_band=policy.surprise_band,
-            surprise_allowed=outcome[decision.OUT_SURPRISE_ALLOWED] != 0.0,
+            decision_id,
+            now_ms,
+            chosen,
+            reason,
+            drawn,
+            draw,
+            propensity if drawn else None,
+            surprise,
+            moment.hour_of_week,
+            moment.intent,
+            moment.urgency,
+            moment.source,
+            self._ids[:, :length],
+            values,
+            p_nothing,
+            self._counts,
+            outcome[decision.OUT_REST_RELEVANCE],
+            outcome[decision.OUT_REST_P_COMPLETE],
+            outcome[decision.OUT_DOSE],
+            *self._rules,
+            outcome[decision.OUT_SURPRISE_SHARE],
+            self._surprise_band,
+            outcome[decision.OUT_SURPRISE_ALLOWED] != 0.0,
         )
 
     def _all_arrays(self) -> dict[str, NDArray[Any]]:

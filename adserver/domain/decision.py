@@ -45,7 +45,7 @@ class Exploration(IntEnum):
     INVERSE_GAP = 2
 
 
-class Decision(Struct, kw_only=True):
+class Decision(Struct, gc=False):
     """One answer. Arrays are views of the worker's scratch: read them before the next decision."""
 
     decision_id: bytes

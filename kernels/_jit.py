@@ -86,10 +86,10 @@ def array_reader(dtype: Any, dimensions: int) -> Callable[[NDArray[np.int64], in
     pointer = ctypes.c_void_p if numba.config.DISABLE_JIT else _pointer
 
     def line(frame: NDArray[np.int64], row: int) -> Any:
-        return carray(pointer(frame[row, 0]), (frame[row, 1],), dtype)
+        return carray(pointer(int(frame[row, 0])), (frame[row, 1],), dtype)
 
     def matrix(frame: NDArray[np.int64], row: int) -> Any:
-        return carray(pointer(frame[row, 0]), (frame[row, 1], frame[row, 2]), dtype)
+        return carray(pointer(int(frame[row, 0])), (frame[row, 1], frame[row, 2]), dtype)
 
     reader: Callable[[NDArray[np.int64], int], Any]
     reader = register_jitable(line if dimensions == 1 else matrix)

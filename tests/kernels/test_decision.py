@@ -1,0 +1,163 @@
+"""The decision in one call: as the oracles of its steps, called one after another."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kernels import decision, frame
+from kernels.choice import NOTHING
+from tests.kernels.generated import choice_settings, frozen, randoms, shortlistings
+from tests.kernels.test_dosage import NOW_S, catalogues_of, half_lives_s, states
+from tests.naive import decision as naive
+
+CREATIVES = 12
+
+
+@dataclass
+class Asked:
+    """A frame's arrays by name, and what one request adds to them."""
+
+    arrays: dict[str, np.ndarray]
+    request: np.ndarray
+    inputs: tuple[np.ndarray, ...]
+
+    def decide(self):
+        """Return what the kernel fills."""
+        outcome = np.full(decision.N_OUTCOME, 7.7)
+        address = frame.make_frame(self.arrays)
+        chosen = decision.decide_request(address, self.request, *self.inputs, outcome)
+        return chosen, self.arrays, outcome
+
+    def expected(self):
+        """Return what the oracle fills."""
+        lists = {name: array.tolist() for name, array in self.arrays.items()}
+        outcome = [7.7] * decision.N_OUTCOME
+        plain = [array.tolist() for array in self.inputs]
+        chosen = naive.decide_request(lists, self.request.tolist(), *plain, outcome)
+        return chosen, {name: np.array(rows) for name, rows in lists.items()}, np.array(outcome)
+
+
+@st.composite
+def asked(draw):
+    """Join a generated catalogue, viewer, targeting and policy."""
+    shortlisting = draw(shortlistings(nan_share=0))
+    random = draw(randoms)
+    columns = shortlisting.arguments()
+    vectors, heads, variants, starts, in_flight, taste, weights, limits, playable, closed, *_ = (
+        columns
+    )
+    n = len(shortlisting.campaigns)
+    keyed = draw(catalogues_of(n, CREATIVES))
+    dose_part, *settings, chance = draw(choice_settings()).tolist()
+    bitmaps = [[random.getrandbits(64) for _ in in_flight] for _ in range(3)]
+    arrays = {
+        "bitmaps": frozen(bitmaps, np.uint64, (3, len(in_flight))),
+        "rows": np.array([0, 1, 9], np.int32),
+        "row_start": np.array([0, 2, 9], np.int32),
+        "refused": np.array([2, 9], np.int32),
+        "in_flight": in_flight,
+        "matched": np.zeros_like(in_flight),
+        "viewer_caps": frozen([(draw(st.integers(2, 9)), 86_400)], np.int64),
+        **keyed,
+        "campaign_flags": np.zeros(n, np.uint8),
+        "creative_flags": np.zeros(CREATIVES, np.uint8),
+        "campaign_dose": np.zeros(n, np.float32),
+        "touched": np.zeros(2 + n + CREATIVES, np.int32),
+        "viewer": np.zeros(3),
+        "vectors": vectors,
+        "heads": heads,
+        "variants": variants,
+        "campaign_start": starts,
+        "weights": weights.copy(),
+        "limits": limits.copy(),
+        "ids": np.zeros((3, shortlisting.k_max), np.int32),
+        "values": np.zeros((8, shortlisting.k_max), np.float32),
+        "counts": np.zeros(7, np.int64),
+        "rest": np.zeros(2),
+        "campaign_values": frozen(
+            [[random.randint(-8, 8) / 16, random.choice((0, 10**6, 10**7))] for _ in range(n)],
+            np.float64,
+            (n, 2),
+        ).T.copy(),
+        "campaign_times": frozen(
+            [[random.choice((0, 0, 1, 1000)), 0, 0] for _ in range(n)], np.int64, (n, 3)
+        ).T.copy(),
+        "settings": np.zeros(7),
+        "result": np.zeros(8),
+    }
+    request = frozen(
+        (
+            NOW_S,
+            draw(half_lives_s),
+            2,
+            2,
+            draw(st.integers(0, 1)),
+            draw(st.sampled_from((0.0, 0.5, 1.0))),
+            draw(st.sampled_from((-0.5, 0.0, 1.0))),
+            draw(st.sampled_from((-2.0, 0.0))),
+            *limits[:3],
+            draw(st.sampled_from((-math.inf, -0.25, 0.25))),
+            dose_part,
+            *settings,
+            draw(st.integers(0, 2)),
+            chance,
+        ),
+        np.float64,
+    )
+    return Asked(arrays, request, (draw(states), taste, playable, closed))
+
+
+@given(asked())
+def test_matches_oracle(some):
+    expected_chosen, expected, expected_outcome = some.expected()
+    chosen, got, outcome = some.decide()
+    assert chosen == expected_chosen
+    np.testing.assert_allclose(outcome, expected_outcome, rtol=1e-5, atol=1e-7)
+    length = int(outcome[decision.LENGTH])
+    assert got["ids"][:, :length].tolist() == expected["ids"][:, :length].tolist()
+    for name in ("values", "counts"):
+        mine, theirs = got[name][..., :length], expected[name][..., :length]
+        np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
+    if chosen == NOTHING:
+        assert outcome[decision.OUT_P_CHOSEN] == outcome[decision.OUT_P_NOTHING]
+
+
+@given(asked(), states)
+def test_nothing_of_one_request_is_left_for_the_next(some, other):
+    fresh = some.decide()[2].tolist()
+    _, *rest = some.inputs
+    Asked(some.arrays, some.request, (other, *rest)).decide()
+    np.testing.assert_array_equal(some.decide()[2], fresh)
+
+
+tastes = st.lists(st.floats(-10, 10, width=32), max_size=70)
+
+
+@given(tastes, st.floats(0, 1))
+def test_affinity_scale_matches_oracle(taste, fade):
+    got = decision.affinity_scale(frozen(taste, np.float32), fade)
+    assert math.isclose(got, naive.affinity_scale(taste, fade), rel_tol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "complaint"),
+    [
+        ("rest", None, "needs the array 'rest'"),
+        ("rest", np.zeros(2, np.float32), "'rest' must be"),
+        ("rest", np.zeros((2, 1)), "'rest' must be"),
+        ("values", np.zeros((8, 64), np.float32)[:, ::2], "'values' must be"),
+    ],
+)
+def test_a_frame_refuses_what_a_kernel_would_misread(name, wrong, complaint):
+    arrays = {each: np.zeros((2,) * n, dtype) for each, dtype, n in frame.FIELDS}
+    frame.make_frame(arrays)
+    if wrong is None:
+        del arrays[name]
+    else:
+        arrays[name] = wrong
+    with pytest.raises(ValueError, match=complaint):
+        frame.make_frame(arrays)

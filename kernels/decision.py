@@ -31,6 +31,7 @@ from kernels.choice import (
 )
 from kernels.dosage import DOSE, SURPRISES, VIEWER_CAPPED, apply_viewer_state
 from kernels.eligibility import VIEWER_IS_CAPPED, match_campaigns
+from kernels.pacing import hold_back
 from kernels.scoring import (
     AFFINITY_SCALE,
     BIAS_C,
@@ -59,7 +60,9 @@ REQUEST_SURPRISE_SHARE = 16
 REQUEST_SURPRISE_BAND = 17
 SURPRISES_A_DAY = 18
 REQUEST_DRAW = 19
-N_REQUEST = 20
+PACING_DRAW = 20
+"""Negative: nobody is held back, and ``pace`` is not read."""
+N_REQUEST = 21
 
 # Indices into ``outcome``.
 LENGTH = 0
@@ -73,7 +76,8 @@ OUT_SURPRISE_SHARE = 7
 OUT_REST_RELEVANCE = 8
 OUT_REST_P_COMPLETE = 9
 OUT_MARGIN = 10
-N_OUTCOME = 11
+OUT_HELD_BACK = 11
+N_OUTCOME = 12
 
 BITMAPS, ROWS, ROW_START, REFUSED = (fr.ROW[n] for n in ("bitmaps", "rows", "row_start", "refused"))
 IN_FLIGHT, MATCHED, VIEWER_CAPS = (fr.ROW[n] for n in ("in_flight", "matched", "viewer_caps"))
@@ -87,6 +91,7 @@ CAMPAIGN_START, WEIGHTS, LIMITS = (fr.ROW[n] for n in ("campaign_start", "weight
 IDS, VALUES, COUNTS, REST = (fr.ROW[n] for n in ("ids", "values", "counts", "rest"))
 CAMPAIGN_VALUES, CAMPAIGN_TIMES = fr.ROW["campaign_values"], fr.ROW["campaign_times"]
 SETTINGS, RESULT = fr.ROW["settings"], fr.ROW["result"]
+HELD, HELD_BACK = fr.ROW["held"], fr.ROW["held_back"]
 
 
 @kernel(types.float64(F4_IN, types.float64))
@@ -114,14 +119,15 @@ def affinity_scale(taste: NDArray[np.float32], fade: float) -> float:
     return fade / (1.0 + fade * math.sqrt(square))
 
 
-@kernel(types.int64(I8_IN_2D, F8_IN, U4_IN, F4_IN, U1_IN, U1_IN, F8_OUT))
-def decide_request(
+@kernel(types.int64(I8_IN_2D, F8_IN, U4_IN, F4_IN, U1_IN, U1_IN, F4_IN, F8_OUT))
+def decide_request(  # noqa: PLR0915 - one statement per thing that is handed on
     frame: NDArray[np.int64],
     request: NDArray[np.float64],
     state: NDArray[np.uint32],
     taste: NDArray[np.float32],
     playable: NDArray[np.uint8],
     closed: NDArray[np.uint8],
+    pace: NDArray[np.float32],
     outcome: NDArray[np.float64],
 ) -> int:
     """Column of the shortlist that is shown, or ``NOTHING``, for one request.
@@ -140,6 +146,8 @@ def decide_request(
         1 where the player can play a file of the class.
     closed : uint8[n_campaigns]
         1 where a campaign may not serve whatever its relevance.
+    pace : float32[n_campaigns]
+        Share of its requests each campaign lets pass.
     outcome : float64[N_OUTCOME]
         Filled; see the index constants.
 
@@ -189,6 +197,13 @@ def decide_request(
     for i in range(VIEWER_IS_CAPPED):
         limits[i] = np.int64(request[DURATION_MS_MIN + i])
     limits[VIEWER_IS_CAPPED] = np.int64(viewer[VIEWER_CAPPED])
+    shut = closed
+    if request[PACING_DRAW] >= 0.0:
+        shut = fr.u1(frame, HELD)
+        seed = np.uint64(request[PACING_DRAW] * 2.0**53)
+        outcome[OUT_HELD_BACK] = hold_back(
+            fr.u8(frame, MATCHED), pace, closed, seed, shut, fr.i4(frame, HELD_BACK)
+        )
     ids = fr.i4_matrix(frame, IDS)
     values = fr.f4_matrix(frame, VALUES)
     rest = fr.f8(frame, REST)
@@ -202,7 +217,7 @@ def decide_request(
         weights,
         limits,
         playable,
-        closed,
+        shut,
         fr.u1(frame, CAMPAIGN_FLAGS),
         fr.u1(frame, CREATIVE_FLAGS),
         fr.f4(frame, CAMPAIGN_DOSE),

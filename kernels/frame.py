@@ -47,6 +47,8 @@ FIELDS: Final[tuple[tuple[str, Any, int], ...]] = (
     ("campaign_times", np.int64, 2),
     ("settings", np.float64, 1),
     ("result", np.float64, 1),
+    ("held", np.uint8, 1),
+    ("held_back", np.int32, 1),
 )
 """Name, type and number of dimensions; the position is the array's row in the frame."""
 ROW: Final = {name: row for row, (name, _, _) in enumerate(FIELDS)}

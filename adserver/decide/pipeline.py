@@ -10,6 +10,7 @@ from struct import Struct as Layout
 from typing import Any, Final
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from adserver.catalogue.columns import BID_CPM_MICROS, HOUSE_TIER, TIER, Columns
@@ -17,7 +18,7 @@ from adserver.decide.context import context_weight
 from adserver.decide.moment import Moment, read_moment
 from adserver.decide.player import Players, duration_window_ms
 from adserver.decide.targeting import Targeting
-from adserver.domain.decision import NOTHING, SHORTLIST_MAX, Decision, Exploration
+from adserver.domain.decision import NOTHING, SHORTLIST_MAX, THROTTLED_MAX, Decision, Exploration
 from adserver.domain.reasons import STAGE_REASONS, Reason, Stage
 from adserver.domain.request import AdRequest
 from adserver.domain.viewer import OpenRecord
@@ -38,8 +39,21 @@ NO_STATE.flags.writeable = False
 REQUEST: Final = Layout(f"={decision.N_REQUEST}d")
 """What one request tells the kernel; the order is that of the index constants."""
 OUTCOME: Final = Layout(f"={decision.N_OUTCOME}d")
-GATED: Final = (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, math.nan, math.nan, 0.0)
+GATED: Final = (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, math.nan, math.nan, 0.0, 0.0)
 """Outcome of a decision that looked at no candidate."""
+
+
+class Pacing(Struct, frozen=True, gc=False):
+    """What budgets and pacing say about one request."""
+
+    pace: NDArray[np.float32]
+    """float32[n_campaigns]: share of its requests each campaign lets pass; 0 is closed."""
+    draw: float
+    """Uniform in [0, 1), derived from the decision id: who passes depends on it alone."""
+
+
+UNPACED: Final = Pacing(np.zeros(0, np.float32), -1.0)
+"""Every campaign lets every request pass."""
 
 
 class Decider:
@@ -58,6 +72,7 @@ class Decider:
         self._ids = np.zeros((3, SHORTLIST_MAX), np.int32)
         self._values = np.zeros((8, SHORTLIST_MAX), np.float32)
         self._counts = np.zeros(len(Stage) + 1, np.int64)
+        self._held_back = np.zeros(THROTTLED_MAX, np.int32)
         self._stranger = np.zeros(meta.dim, np.float32)
         self._request = np.zeros(decision.N_REQUEST, np.float64)
         self._request_bytes = self._request.data.cast("B")
@@ -99,6 +114,7 @@ class Decider:
         now_ms: int,
         decision_id: bytes,
         draw: float,
+        pacing: Pacing = UNPACED,
     ) -> Decision:
         """Return the decision for one request.
 
@@ -115,6 +131,8 @@ class Decider:
             16 bytes.
         draw : float
             Uniform in [0, 1), derived from the decision id.
+        pacing : Pacing
+            Who is held back by budget or pacing.
         """
         columns = self.columns
         meta = columns.meta
@@ -131,14 +149,6 @@ class Decider:
         counts[1] = self._flight[0]
 
         personal = viewer is not None and not viewer.opted_out
-        bias_c, bias_n, fade = 0.0, 0.0, 0.0
-        if meta.complete.context or meta.annoyed.context:
-            bias_c = context_weight(meta.complete.context, request, moment)
-            bias_n = context_weight(meta.annoyed.context, request, moment)
-        if viewer is not None and personal:
-            bias_c += viewer.weight_complete
-            bias_n += viewer.weight_annoyed
-            fade = fading(now_ms - viewer.vector_ms, meta.profile_half_life_s)
         player = request.player
         REQUEST.pack_into(
             self._request_bytes,
@@ -146,14 +156,13 @@ class Decider:
             now_ms // 1000,
             meta.policy.dose.half_life_s,
             *self._targeting.select(request, moment),
-            fade,
-            bias_c,
-            bias_n,
+            *self._fade_and_biases(request, viewer if personal else None, moment, now_ms),
             *duration_window_ms(player),
             player.skippable is False,
             place.threshold,
             *self._threshold_to_draw,
             draw,
+            pacing.draw,
         )
         chosen = decision.decide_request(
             self._frame,
@@ -162,6 +171,7 @@ class Decider:
             viewer.vector if viewer is not None and personal else self._stranger,
             self._players.playable(player),
             self._closed[place.floor_cpm_micros],
+            pacing.pace,
             self._outcome,
         )
         outcome = OUTCOME.unpack_from(self._outcome_bytes)
@@ -174,6 +184,21 @@ class Decider:
         """Return the decision to show nothing that is made before any candidate is looked at."""
         self._counts[:] = 0
         return self._decision(GATED, now_ms, decision_id, 0.0, reason=reason, drawn=False)
+
+    def _fade_and_biases(
+        self, request: AdRequest, viewer: OpenRecord | None, moment: Moment, now_ms: int
+    ) -> tuple[float, float, float]:
+        """Return what is left of the taste, and what moment and viewer add to the two heads."""
+        meta = self.columns.meta
+        fade, bias_c, bias_n = 0.0, 0.0, 0.0
+        if meta.complete.context or meta.annoyed.context:
+            bias_c = context_weight(meta.complete.context, request, moment)
+            bias_n = context_weight(meta.annoyed.context, request, moment)
+        if viewer is not None:
+            bias_c += viewer.weight_complete
+            bias_n += viewer.weight_annoyed
+            fade = fading(now_ms - viewer.vector_ms, meta.profile_half_life_s)
+        return fade, bias_c, bias_n
 
     def _mark_in_flight(self, now_ms: int) -> None:
         """Find the campaigns in flight, and until when they are."""
@@ -239,6 +264,7 @@ class Decider:
             outcome[decision.OUT_SURPRISE_SHARE],
             self._surprise_band,
             outcome[decision.OUT_SURPRISE_ALLOWED] != 0.0,
+            self._held_back[: int(outcome[decision.OUT_HELD_BACK])].tolist(),
         )
 
     def _all_arrays(self) -> dict[str, NDArray[Any]]:
@@ -265,6 +291,8 @@ class Decider:
             "rest": np.zeros(2, np.float64),
             "settings": np.zeros(choice.N_SETTINGS, np.float64),
             "result": np.zeros(choice.N_RESULTS, np.float64),
+            "held": np.zeros(n_campaigns, np.uint8),
+            "held_back": self._held_back,
         }
 
 

@@ -12,6 +12,8 @@ SHORTLIST_MAX = 32
 PER_CAMPAIGN_MAX = 4
 NOTHING = -1
 """``Decision.chosen`` when the decision is to show nothing."""
+THROTTLED_MAX = 64
+"""Campaigns a decision lists as throttled at most."""
 
 
 class IdRow(IntEnum):
@@ -89,6 +91,8 @@ class Decision(Struct, gc=False):
     surprise_band: float
     surprise_allowed: bool = False
     """The viewer's surprise budget is not spent, whatever the policy's share."""
+    throttled: list[int] = []
+    """Campaigns that want the request and were held back by budget or pacing: the first of them."""
 
     @property
     def shown(self) -> bool:

@@ -88,6 +88,8 @@ def asked(draw):
         ).T.copy(),
         "settings": np.zeros(7),
         "result": np.zeros(8),
+        "held": np.zeros(n, np.uint8),
+        "held_back": np.zeros(4, np.int32),
     }
     request = frozen(
         (
@@ -105,10 +107,12 @@ def asked(draw):
             *settings,
             draw(st.integers(0, 2)),
             chance,
+            draw(st.sampled_from((-1.0, 0.0, 0.4))),
         ),
         np.float64,
     )
-    return Asked(arrays, request, (draw(states), taste, playable, closed))
+    pace = frozen([random.choice((0.0, 0.5, 1.0)) for _ in range(n)], np.float32)
+    return Asked(arrays, request, (draw(states), taste, playable, closed, pace))
 
 
 @given(asked())
@@ -119,6 +123,8 @@ def test_matches_oracle(some):
     np.testing.assert_allclose(outcome, expected_outcome, rtol=1e-5, atol=1e-7)
     length = int(outcome[decision.LENGTH])
     assert got["ids"][:, :length].tolist() == expected["ids"][:, :length].tolist()
+    listed = min(int(outcome[decision.OUT_HELD_BACK]), len(got["held_back"]))
+    assert got["held_back"][:listed].tolist() == expected["held_back"][:listed].tolist()
     for name in ("values", "counts"):
         mine, theirs = got[name][..., :length], expected[name][..., :length]
         np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)

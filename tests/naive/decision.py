@@ -7,6 +7,7 @@ from typing import Any
 from tests.naive.choice import NOTHING, choose_arm, margin_of, set_bars
 from tests.naive.dosage import apply_viewer_state
 from tests.naive.eligibility import match_campaigns
+from tests.naive.pacing import hold_back
 from tests.naive.scoring import shortlist_candidates
 
 
@@ -22,6 +23,7 @@ def decide_request(  # noqa: PLR0913, PLR0917  (the kernel's parameters)
     taste: Sequence[float],
     playable: Sequence[int],
     closed: Sequence[int],
+    pace: Sequence[float],
     outcome: MutableSequence[float],
 ) -> int:
     """Decide; here the frame holds the arrays themselves, as lists, by name."""
@@ -29,6 +31,7 @@ def decide_request(  # noqa: PLR0913, PLR0917  (the kernel's parameters)
         now_s, half_life_s, n_rows, n_row_starts, n_refused, fade, bias_c, bias_n,
         duration_ms_min, duration_ms_max, skip_forbidden, placement_threshold,
         dose_weight, exploration, gamma, epsilon, surprise_share, band, surprises_a_day, draw,
+        pacing_draw,
     ) = request  # fmt: skip
 
     def of(*names: str) -> list[Any]:
@@ -52,9 +55,13 @@ def decide_request(  # noqa: PLR0913, PLR0917  (the kernel's parameters)
     scale = affinity_scale(taste, fade)
     weights = [scale, *of_affinity, bias_c, bias_n, *of_dose_and_after]
     limits = [duration_ms_min, duration_ms_max, skip_forbidden, viewer_capped]
+    shut, held_back = closed, 0
+    if pacing_draw >= 0:
+        shut, seed = frame["held"], int(pacing_draw * 2**53)
+        held_back = hold_back(frame["matched"], pace, closed, seed, *of("held", "held_back"))
     length = shortlist_candidates(
         *of("vectors", "heads", "variants", "campaign_start", "matched"),
-        taste, weights, limits, playable, closed,
+        taste, weights, limits, playable, shut,
         *of("campaign_flags", "creative_flags", "campaign_dose", "ids", "values", "counts", "rest"),
     )  # fmt: skip
 
@@ -69,5 +76,6 @@ def decide_request(  # noqa: PLR0913, PLR0917  (the kernel's parameters)
         length, dose, p_chosen, p_nothing, n_above, best_but_for_dose,
         may_surprise, share, *frame["rest"],
         margin_of(frame["values"], chosen, settings[0]) if chosen != NOTHING else 0.0,
+        held_back,
     ]  # fmt: skip
     return chosen

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from adserver.catalogue.bitmaps import circles, index_targeting
 from adserver.catalogue.columns import (
+    ALWAYS_MS,
+    FOREVER_MS,
     HOUSE_TIER,
     NEVER_SKIPPABLE,
     PER_CAMPAIGN,
@@ -42,9 +44,6 @@ Renderer = Callable[[Campaign, Creative, Variant, Advertiser], bytes]
 MediaRenderer = Callable[[Media, int], bytes]
 """Renders one file; the number is the duration of its variant, ms."""
 
-ALWAYS_MS = -(2**62)
-"""Flight start of a campaign without one; far from the edge, so that differences never wrap."""
-FOREVER_MS = 2**62
 SURPRISE_WINDOW_S = 86_400
 """``surprises_per_day`` counts back this far."""
 DOSE_HALF_LIVES = 7
@@ -123,6 +122,7 @@ def build(  # noqa: PLR0913  (one argument per thing a snapshot is made of)
         ),
         campaign_values=_campaign_values(campaigns, policy),
         campaign_times=_campaign_times(campaigns),
+        budgets=_budgets(campaigns),
         campaign_keys=campaign_keys,
         campaign_lookup=freeze(make_lookup(campaign_keys)),
         creative_keys=creative_keys,
@@ -283,6 +283,14 @@ def _campaign_times(campaigns: Iterable[Campaign]) -> NDArray[np.int64]:
                 FOREVER_MS if end is None else parse_time_ms(end),
             )
         )
+    return freeze(np.array(rows, np.int64).reshape(-1, 3).T)
+
+
+def _budgets(campaigns: Iterable[Campaign]) -> NDArray[np.int64]:
+    rows = [
+        (campaign.budget.total_micros, campaign.budget.daily_micros, campaign.pacing == "even")
+        for campaign in campaigns
+    ]
     return freeze(np.array(rows, np.int64).reshape(-1, 3).T)
 
 

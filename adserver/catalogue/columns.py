@@ -38,6 +38,17 @@ TIER: Final = 0
 FLIGHT_START_MS: Final = 1
 FLIGHT_END_MS: Final = 2
 
+ALWAYS_MS: Final = -(2**62)
+"""Flight start of a campaign without one; far from the edge, so that differences never wrap."""
+FOREVER_MS: Final = 2**62
+
+# Rows of Columns.budgets, int64[3, n_campaigns].
+BUDGET_TOTAL_MICROS: Final = 0
+"""0 = no limit."""
+BUDGET_DAILY_MICROS: Final = 1
+BUDGET_IS_EVEN: Final = 2
+"""1 = spread over the day or the flight, 0 = spent as soon as possible."""
+
 # Columns of Columns.caps, int64[n_caps, 3].
 CAP_COUNT: Final = 0
 CAP_WINDOW_S: Final = 1
@@ -157,6 +168,7 @@ class Columns:
     """int32[n_campaigns + 1]."""
     campaign_values: NDArray[np.float64]
     campaign_times: NDArray[np.int64]
+    budgets: NDArray[np.int64]
     campaign_keys: NDArray[np.uint32]
     """uint32[n_campaigns], ``key32('campaign', id)``."""
     campaign_lookup: NDArray[np.int32]

@@ -10,8 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adserver.catalogue import columns as c
-from adserver.catalogue.build import ALWAYS_MS, FOREVER_MS, build
-from adserver.catalogue.columns import ARRAYS, Columns, MediaFile, Versions
+from adserver.catalogue.build import build
+from adserver.catalogue.columns import (
+    ALWAYS_MS,
+    ARRAYS,
+    FOREVER_MS,
+    Columns,
+    MediaFile,
+    Versions,
+)
 from adserver.domain.campaign import DIMENSIONS, Catalogue
 from adserver.domain.model import Head, Model
 from adserver.domain.policy import Cap, DoseSettings, Policy, Thresholds, ViewerCaps
@@ -69,6 +76,14 @@ def test_tiers_flights_and_bids():
     assert columns.campaign_times[c.FLIGHT_START_MS].tolist() == [ALWAYS_MS] * 3 + [1000]
     assert columns.campaign_times[c.FLIGHT_END_MS].tolist() == [FOREVER_MS] * 3 + [2000]
     assert columns.campaign_values[c.BID_CPM_MICROS].tolist() == [4e6, 4e6, 4e6, 7.0]
+
+
+def test_budgets_and_pacing():
+    budget = {"total_micros": 10**15, "daily_micros": 7}
+    columns = built(*THREE, campaign("rich", budget=budget, pacing="asap"))
+    assert columns.budgets[c.BUDGET_TOTAL_MICROS].tolist() == [0, 0, 0, 10**15]
+    assert columns.budgets[c.BUDGET_DAILY_MICROS].tolist() == [0, 0, 0, 7]
+    assert columns.budgets[c.BUDGET_IS_EVEN].tolist() == [1, 1, 1, 0]
 
 
 def test_keys_and_their_order():

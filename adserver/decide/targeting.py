@@ -91,6 +91,7 @@ class Targeting:
         self._rows = np.zeros(ROWS_MAX, np.int32)
         self._row_start = np.zeros(len(DIMENSIONS) + 1, np.int32)
         self._refused_rows = np.zeros(ROWS_MAX, np.int32)
+        self._rows_out, self._starts_out = self._rows.data, self._row_start.data
 
     def buffers(self) -> dict[str, NDArray[np.int32]]:
         """Return what ``select`` fills, by field of ``kernels.frame``."""
@@ -105,19 +106,21 @@ class Targeting:
 
         The three are what ``kernels.eligibility.match_campaigns`` takes.
         """
-        rows: list[int] = []
-        starts = [0]
+        # Number by number into a memoryview: a slice assigned from a list costs three times that.
+        rows, starts = self._rows_out, self._starts_out
+        count = group = 0
         for read, any_row, by_value in self._wanted:
-            rows.append(any_row)
+            rows[count] = any_row
+            count += 1
             for value in read(request, moment):
                 row = by_value.get(value)
                 if row is not None:
-                    rows.append(row)
-            starts.append(len(rows))
-        self._rows[: len(rows)] = rows
-        self._row_start[: len(starts)] = starts
+                    rows[count] = row
+                    count += 1
+            group += 1
+            starts[group] = count
         if not self._refused:
-            return len(rows), len(starts), 0
+            return count, group + 1, 0
         refused = [
             by_value[value]
             for read, by_value in self._refused
@@ -125,7 +128,7 @@ class Targeting:
             if value in by_value
         ]
         self._refused_rows[: len(refused)] = refused
-        return len(rows), len(starts), len(refused)
+        return count, group + 1, len(refused)
 
     def hour_of_week(self, place: Place, now_ms: int) -> int:
         """Return 0-167 from Monday 00:00 in the placement's time zone."""

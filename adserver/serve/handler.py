@@ -10,16 +10,17 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-import numpy as np
 from msgspec import Struct
 from starlette.types import Receive, Scope, Send
 
+from adserver.budget.budgets import Budgets
 from adserver.decide.explain import explain
 from adserver.decide.hold_out import held_out
-from adserver.decide.pipeline import NO_MOMENT
-from adserver.domain.decision import NOTHING, Decision, Exploration, IdRow, ValueRow
+from adserver.decide.pipeline import UNPACED, Decider, Pacing
+from adserver.decide.unready import unready
+from adserver.domain.decision import NOTHING, Decision, IdRow
 from adserver.domain.errors import AdserverError
-from adserver.domain.reasons import Reason, Stage
+from adserver.domain.reasons import Reason
 from adserver.domain.request import NO_VIEWER, AdRequest
 from adserver.domain.viewer import OpenRecord, in_space, pseudonym
 from adserver.edge import consent, json_request
@@ -36,6 +37,7 @@ from adserver.serve import asgi
 from adserver.serve.auth import Bearers
 from adserver.serve.once import Once
 from adserver.serve.snapshots import Serving, Snapshots
+from adserver.serve.spending import Spending
 from adserver.viewer import codec
 from adserver.viewer.store import Change, ViewerStore
 
@@ -43,11 +45,20 @@ ALLOWED: Final = b"POST, OPTIONS"
 JSON: Final = b"application/json"
 CHOICE: Final = b"choice"
 """Purpose of the draw that picks the arm."""
+CHOICE_AGAIN: Final = b"choice-again"
+"""The same once more, when what was picked could no longer be paid: knowing that the first draw
+fell there, it would be no chance any more."""
+CHOICE_UNBUDGETED: Final = b"unbudgeted"
+"""And the last."""
+PACING: Final = b"pacing"
+"""Purpose of the draw that says which campaigns let the request pass."""
 FULL_ONE_IN: Final = 100
 """Of so many decisions one is journaled with its whole inputs, beside every explained one."""
 
 _SAMPLED_BELOW: Final = 65_536 // FULL_ONE_IN
 _NS_PER_MS: Final = 1_000_000
+_REQUESTS: Final = Counter.REQUESTS  # looking a member up takes as long as counting it
+_SHOWN: Final = Counter.SHOWN
 _NS_PER_S: Final = 1_000_000_000
 _NO_KEY: Final = bytes(16)
 
@@ -65,6 +76,7 @@ class Engines(Struct, frozen=True):
     journal: JournalWriter[Change]
     counters: Counters
     snapshots: Snapshots
+    spending: Spending
     once: Once
     bearers: Bearers
     open_explain: bool
@@ -133,6 +145,7 @@ class Decisions:
         if key is not None and made.decision.drawn:
             in_force = engines.once.claim(key, body, answer)
             if in_force != answer:
+                self._release(made)
                 return in_force  # another worker was first, and journaled its own
         self._keep(made, request)
         return answer
@@ -144,10 +157,11 @@ class Decisions:
         now_ms = clock.now_ms()
         decision_id = new_decision_id(now_ms, engines.entropy)
         deadline_ns = started_ns + (request.deadline_ms or engines.deadline_ms) * _NS_PER_MS
-        decider = serving.decider
-        if decider is None:
-            return Made(_unready(now_ms, decision_id), serving, deadline_ns, verdict)
+        decider, budgets = serving.decider, serving.budgets
+        if decider is None or budgets is None:
+            return Made(unready(now_ms, decision_id), serving, deadline_ns, verdict)
 
+        engines.spending.ledger.count_request()
         raw = viewer = None
         viewer_id = request.viewer.id
         if viewer_id is not None:
@@ -160,9 +174,36 @@ class Decisions:
         elif viewer_id is not None and held_out(viewer_id, share):
             decision = decider.gate(Reason.HELD_OUT, now_ms, decision_id)
         else:
-            number = draw(engines.draw_key, decision_id, CHOICE)
-            decision = decider.decide(request, viewer, now_ms, decision_id, number)
+            decision = self._decide(decider, budgets, request, viewer, now_ms, decision_id)
         return Made(decision, serving, deadline_ns, verdict, raw, viewer)
+
+    def _decide(
+        self,
+        decider: Decider,
+        budgets: Budgets,
+        request: AdRequest,
+        viewer: OpenRecord | None,
+        now_ms: int,
+        decision_id: bytes,
+    ) -> Decision:
+        """Decide, and reserve the price of what is shown; decide again without what is refused.
+
+        Its probability stays exact, given who is left: every try has a draw of its own.
+        """
+        key = self.engines.draw_key
+        for purpose in (CHOICE, CHOICE_AGAIN):
+            pacing = UNPACED
+            if budgets.holds_back:
+                pacing = Pacing(budgets.pace, draw(key, decision_id, PACING))
+            number = draw(key, decision_id, purpose)
+            decision = decider.decide(request, viewer, now_ms, decision_id, number, pacing)
+            if not decision.shown or budgets.reserve(_campaign(decision), now_ms):
+                return decision
+            self.engines.counters.add(Counter.RESERVATIONS_REFUSED)
+        # Without the campaigns that have a budget there is nothing left to reserve.
+        pacing = Pacing(budgets.unbudgeted, 0.0)
+        number = draw(key, decision_id, CHOICE_UNBUDGETED)
+        return decider.decide(request, viewer, now_ms, decision_id, number, pacing)
 
     async def _read(
         self, viewer_id: str, left_ns: int, serving: Serving
@@ -191,8 +232,15 @@ class Decisions:
     def _give_up(self, made: Made) -> None:
         """Turn a decision that comes too late into nothing."""
         former, decider = made.decision, made.serving.decider
+        self._release(made)
         if decider is not None:
             made.decision = decider.gate(Reason.DEADLINE, former.time_ms, former.decision_id)
+
+    def _release(self, made: Made) -> None:
+        """Give back what was reserved for a decision nobody will hear of."""
+        decision, budgets = made.decision, made.serving.budgets
+        if decision.shown and budgets is not None:
+            budgets.release(_campaign(decision), decision.time_ms)
 
     def handles(self, made: Made, request: AdRequest, *, always: bool = False) -> Handles:
         """Seal what the player reports back with; only for something shown, unless ``always``."""
@@ -212,6 +260,7 @@ class Decisions:
                 shown.variant,
                 request.placement,
                 (SURPRISE if decision.surprise else 0) | (MAY_UPDATE if viewer_id else 0),
+                *made.serving.bill(campaign),
             )
         elif always:
             body = TokenBody(decision.decision_id, expires_ms, None, 0, 0, "", request.placement)
@@ -229,18 +278,22 @@ class Decisions:
                 serving.versions,
                 pseudonym=_pseudonym(made, request),
                 surprise_allowed=decision.surprise_allowed,
+                throttled=decision.throttled,
                 full=_full(made, request) if _sampled(decision, request) else None,
             )
         )
         count = self.engines.counters.add
-        count(Counter.REQUESTS)
-        count(Counter.SHOWN if decision.reason is None else COUNTER_OF_REASON[decision.reason])
+        count(_REQUESTS)
+        if decision.reason is None:
+            count(_SHOWN)
+        else:
+            count(COUNTER_OF_REASON[decision.reason])
+            if decision.reason is Reason.DEADLINE:
+                count(Counter.DEADLINE_OVERRUNS)
         if decision.surprise:
             count(Counter.SURPRISES)
         if not made.verdict.personal:
             count(Counter.VIEWERS_CONTEXTUAL)
-        if decision.reason is Reason.DEADLINE:
-            count(Counter.DEADLINE_OVERRUNS)
 
 
 class DecisionEndpoint:
@@ -304,6 +357,11 @@ class DecisionEndpoint:
         return render_explanation(told | {"consent": msgspec.to_builtins(made.verdict)})
 
 
+def _campaign(decision: Decision) -> int:
+    """Return the index of the campaign shown."""
+    return int(decision.ids[IdRow.CAMPAIGN, decision.chosen])
+
+
 def _pseudonym(made: Made, request: AdRequest) -> bytes | None:
     """Name the viewer in the journal, where one is known and may be measured."""
     viewer, viewer_id = made.viewer, request.viewer.id
@@ -327,35 +385,3 @@ def _full(made: Made, request: AdRequest) -> Full:
         return Full(asked, None, allowed)
     record = msgspec.structs.replace(codec.decode(made.raw), pseudonym_key=_NO_KEY)
     return Full(asked, codec.encode(record), allowed)
-
-
-def _unready(now_ms: int, decision_id: bytes) -> Decision:
-    """Return the decision of a server without a snapshot."""
-    return Decision(
-        decision_id=decision_id,
-        time_ms=now_ms,
-        chosen=NOTHING,
-        reason=Reason.NOT_READY,
-        drawn=False,
-        draw=0.0,
-        propensity=None,
-        surprise=False,
-        hour_of_week=NO_MOMENT.hour_of_week,
-        intent=None,
-        urgency=None,
-        moment_source=None,
-        ids=np.zeros((len(IdRow), 0), np.int32),
-        values=np.zeros((len(ValueRow), 0), np.float32),
-        p_nothing=1.0,
-        counts=np.zeros(len(Stage) + 1, np.int64),
-        rest_best_relevance=float("nan"),
-        rest_best_p_complete=float("nan"),
-        dose=0.0,
-        dose_weight=0.0,
-        annoyance_cost=0.0,
-        exploration=Exploration.GREEDY,
-        gamma=0.0,
-        epsilon=0.0,
-        surprise_share=0.0,
-        surprise_band=0.0,
-    )

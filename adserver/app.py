@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send, StatelessLifespan
 
+from adserver.budget.ledger import Ledger
 from adserver.catalogue.shelf import Shelf
 from adserver.catalogue.versions import Versions
 from adserver.domain.errors import AdserverError, Broken
@@ -35,6 +36,7 @@ from adserver.serve.health import Livez, Metrics, OpenApi, Readyz
 from adserver.serve.once import Once
 from adserver.serve.past import Past, PastEndpoint
 from adserver.serve.snapshots import Snapshots
+from adserver.serve.spending import TICK_S, Spending
 from adserver.serve.track import TrackEndpoint
 from adserver.serve.vast import VastEndpoint
 from adserver.settings import Settings
@@ -193,7 +195,8 @@ def _open_engines(
     keys = load_or_create(data, entropy)
     store = open_store(settings.store, data)
     store.warm(VIEWERS_WALKED_MAX)
-    snapshots = Snapshots(open_versions(settings, clock), settings.base_url, counters)
+    spending = Spending(Ledger(data / "budgets"), counters)
+    snapshots = Snapshots(open_versions(settings, clock), settings.base_url, counters, spending)
     try:
         snapshots.refresh(clock.now_ms())
     except AdserverError:
@@ -205,9 +208,12 @@ def _open_engines(
         draw_key=keys.draw.secret,
         tokens=Tokens(keys.token.secret, keys.token.id, entropy.take),
         store=store,
-        journal=JournalWriter(journal_path(settings), number, clock, counters, store.transact),
+        journal=JournalWriter(
+            journal_path(settings), number, clock, counters, spending.charging(store)
+        ),
         counters=counters,
         snapshots=snapshots,
+        spending=spending,
         once=Once(store, clock),
         bearers=Bearers(data),
         open_explain=settings.open_explain,
@@ -222,6 +228,7 @@ def _lifespan(engines: Engines, *, tends: bool) -> StatelessLifespan[Starlette]:
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         engines.journal.start()
         tasks = [asyncio.create_task(engines.snapshots.watch(engines.clock.now_ms))]
+        tasks.append(asyncio.create_task(_keep_pace(engines)))
         if tends:
             tasks.append(asyncio.create_task(_tend(engines)))
         try:
@@ -231,9 +238,20 @@ def _lifespan(engines: Engines, *, tends: bool) -> StatelessLifespan[Starlette]:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.to_thread(engines.journal.stop)
+            await asyncio.to_thread(engines.spending.close)
             engines.store.close()
 
     return lifespan
+
+
+async def _keep_pace(engines: Engines) -> None:
+    while True:
+        await asyncio.sleep(TICK_S)
+        budgets, now_ms = engines.snapshots.current.budgets, engines.clock.now_ms()
+        try:
+            await asyncio.to_thread(engines.spending.tick, budgets, now_ms)
+        except Exception:  # noqa: BLE001  (budgets hold all the same; only the pace stands still)
+            _log.exception("the pace of spending could not be kept; trying again")
 
 
 async def _tend(engines: Engines) -> None:

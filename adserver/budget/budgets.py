@@ -1,8 +1,7 @@
 """The budgets of one snapshot: its campaigns' limits, joined to their accounts in the ledger."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from msgspec import Struct
@@ -15,10 +14,22 @@ from kernels.ledger import N_DAYS, NO_LIMIT, PACED_BY_DAY, PACED_IN_TOTAL, UNPAC
 NANOS_PER_MICRO: Final = 1000
 
 
+class Names(Protocol):
+    """An id for each index."""
+
+    def __len__(self) -> int:
+        """How many."""
+        ...
+
+    def __getitem__(self, index: int) -> bytes:
+        """Return one."""
+        ...
+
+
 class Terms(Struct, frozen=True):
     """What a snapshot says about its campaigns; row k of each is campaign k."""
 
-    campaigns: Sequence[bytes]
+    campaigns: Names
     """Ids."""
     currency: str
     bid_cpm_micros: NDArray[np.int64]
@@ -97,8 +108,8 @@ class Budgets:
         pace[accounts.campaign] = np.where(has_room, paces, 0.0)
         self.pace = pace
         """float32[n_campaigns]: the share of its requests each campaign lets pass; 0 is closed."""
-        self.throttles = bool(((pace > 0.0) & (pace < 1.0)).any())
-        """Whether any campaign lets only some of its requests pass."""
+        self.holds_back = bool((pace < 1.0).any())
+        """Whether any campaign lets only some of its requests pass, or none."""
 
     def reserve(self, campaign: int, now_ms: int) -> bool:
         """Reserve one impression; when refused, the campaign is closed until the next refresh."""
@@ -109,6 +120,7 @@ class Budgets:
         if self._ledger.reserve(slot, now_ms, *order):
             return True
         self.pace[campaign] = 0.0
+        self.holds_back = True
         return False
 
     def release(self, campaign: int, decision_ms: int) -> None:

@@ -120,6 +120,13 @@ class Ledger:
         self._file.close()
         self._presence.close()
 
+    def rehearse(self) -> None:
+        """Call what requests will call, without effect: the first call takes 12 ms (measured)."""
+        nowhere, never_ms = money.HEADER_WORDS, -1
+        money.reserve(self.words, nowhere, never_ms, 0, 0, 0, money.UNPACED)
+        money.settle(self.words, nowhere, never_ms, 0)
+        money.release(self.words, nowhere, never_ms, 0)
+
     def slots(self, keys: Sequence[int]) -> NDArray[np.int64]:
         """Return the account of each key; a key met for the first time gets one for ever."""
         if any(key not in self._slots for key in keys):

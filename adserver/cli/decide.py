@@ -127,7 +127,7 @@ def _replay(session: Session, past_id: str) -> bool:
     from adserver.app import journal_path, open_past  # noqa: PLC0415
     from adserver.cli.explain import parse_id, unknown  # noqa: PLC0415
     from adserver.journal.find import find_decision  # noqa: PLC0415
-    from adserver.learn.replay import replay, replay_inputs  # noqa: PLC0415
+    from adserver.learn.replay import keeps_inputs, replay, replay_inputs  # noqa: PLC0415
 
     wanted = parse_id(past_id)
     session.need_data()
@@ -143,7 +143,7 @@ def _replay(session: Session, past_id: str) -> bool:
     parts: dict[str, list[dict[str, Any]] | None] = {"from_shortlist": None, "from_inputs": None}
     if drawn is not None:
         parts["from_shortlist"] = _named(drawn.compared(), names)
-        if row.full is not None and columns is not None:
+        if keeps_inputs(row) and columns is not None:
             parts["from_inputs"] = _named(replay_inputs(row, columns), names)
     same = all(each["same"] for compared in parts.values() for each in compared or ())
     data = {"decision_id": account.decision_id, "drawn": row.drawn, "same": same, **parts}

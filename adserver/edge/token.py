@@ -56,6 +56,10 @@ class TokenBody(Struct, array_like=True, frozen=True, gc=False):
     placement: str
     flags: int = 0
     """Sum of ``SURPRISE`` and ``MAY_UPDATE``."""
+    account: int = 0
+    """Key of the budget an impression is charged to; 0 for a campaign without one."""
+    price: int = 0
+    """Nanos an impression costs, as reserved."""
 
     @property
     def surprise(self) -> bool:

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adserver.catalogue.columns import Columns
-from adserver.decide.pipeline import Decider
-from adserver.domain.decision import Decision, ValueRow
+from adserver.decide.pipeline import UNPACED, Decider, Pacing
+from adserver.domain.decision import THROTTLED_MAX, Decision, ValueRow
 from adserver.domain.errors import Broken
 from adserver.domain.request import AdRequest
 from adserver.domain.viewer import in_space
@@ -102,17 +102,19 @@ def replay_inputs(row: DecisionRow, columns: Columns) -> list[Compared]:
     Parameters
     ----------
     row
-        With ``full``, and drawn.
+        That ``keeps_inputs``, and drawn.
     columns
         The snapshot of its versions.
     """
-    if row.full is None:
+    if row.full is None or not keeps_inputs(row):
         raise Broken("the whole inputs of this decision were not kept")
     request = msgspec.json.decode(row.full.request, type=AdRequest)
     viewer = None if row.full.viewer is None else open_record(row.full.viewer)
     if viewer is not None:
         viewer = in_space(viewer, columns.meta.dim)
-    again = Decider(columns).decide(request, viewer, row.time_ms, row.decision_id, row.draw)
+    again = Decider(columns).decide(
+        request, viewer, row.time_ms, row.decision_id, row.draw, _pacing(row, columns)
+    )
     logged = decision_of(row)
     exact = (
         ("variants left after each stage", logged.counts.tolist(), again.counts.tolist()),
@@ -127,6 +129,20 @@ def replay_inputs(row: DecisionRow, columns: Columns) -> list[Compared]:
         _single("dose", logged.dose, again.dose, NEAR),
         _single("best of the rest", logged.rest_best_relevance, again.rest_best_relevance, NEAR),
     ]
+
+
+def keeps_inputs(row: DecisionRow) -> bool:
+    """Whether the row holds all that its decision was made from."""
+    return row.full is not None and len(row.throttled) < THROTTLED_MAX
+
+
+def _pacing(row: DecisionRow, columns: Columns) -> Pacing:
+    """Hold back whom budgets and pacing held back then."""
+    if not row.throttled:
+        return UNPACED
+    pace = np.ones(columns.campaign_count, np.float32)
+    pace[row.throttled] = 0.0
+    return Pacing(pace, 0.0)
 
 
 def _word(decision: Decision) -> str:

@@ -59,6 +59,10 @@ class Counter(_FromZero):
     VIEWERS_CONTEXTUAL = auto()
     """Consent forbade reading the viewer record."""
     VIEWER_READS_FAILED = auto()
+    RESERVATIONS_REFUSED = auto()
+    """Budgets that ran out between two looks at them: decided again without the campaign."""
+    IMPRESSIONS_LATE = auto()
+    """Paid after their reservation had ended, so on top of the budget."""
     BEACONS_ACCEPTED = auto()
     BEACONS_DUPLICATE = auto()
     BEACONS_FORGED = auto()

@@ -8,6 +8,7 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 from msgspec import Struct
 
+from adserver.budget.budgets import Budgets
 from adserver.catalogue.columns import CREATIVE, MEDIA_CLASS, Columns
 from adserver.decide.pipeline import Decider
 from adserver.decide.player import fits
@@ -16,6 +17,7 @@ from adserver.domain.request import AdRequest, Player
 from adserver.edge.json_response import JsonAnswers
 from adserver.edge.vast_response import VastAnswers
 from adserver.runtime.counters import Counter, Counters
+from adserver.serve.spending import Spending
 from adserver.viewer.codec import encode, new_record, open_record
 
 POLL_S: Final = 0.25
@@ -52,10 +54,13 @@ class Shown(Struct, frozen=True, gc=False):
 
 
 class Serving:
-    """One snapshot and what is made of it once: the decider and the writers of answers."""
+    """One snapshot and what is made of it once: decider, budgets and the writers of answers."""
 
-    def __init__(self, columns: Columns | None, base_url: str) -> None:
+    def __init__(
+        self, columns: Columns | None, base_url: str, budgets: Budgets | None = None
+    ) -> None:
         self.columns = columns
+        self.budgets = budgets
         self.decider = None if columns is None else Decider(columns)
         texts = {} if columns is None else columns.texts
         versions = {} if columns is None else msgspec.structs.asdict(columns.meta.versions)
@@ -83,6 +88,10 @@ class Serving:
             )
             _keep(self._shown, variant, shown)
         return shown
+
+    def bill(self, campaign: int) -> tuple[int, int]:
+        """Return whom an impression is charged to and how much; zeros without a budget."""
+        return (0, 0) if self.budgets is None else self.budgets.bill(campaign)
 
     def json_media(self, variant: int, player: Player) -> bytes:
         """Return the entries of ``media`` that this player can play, in catalogue order."""
@@ -131,8 +140,11 @@ class Serving:
 class Snapshots:
     """The current ``Serving``: one reference, replaced whole, so no request sees half a swap."""
 
-    def __init__(self, source: Source, base_url: str, counters: Counters) -> None:
+    def __init__(
+        self, source: Source, base_url: str, counters: Counters, spending: Spending
+    ) -> None:
         self._source = source
+        self._spending = spending
         self._base_url = base_url
         self._counters = counters
         self._stamp: object = None
@@ -151,7 +163,8 @@ class Snapshots:
             raise
         if columns is None:
             return False
-        serving = Serving(columns, self._base_url)
+        budgets = self._spending.budgets(columns, now_ms)
+        serving = Serving(columns, self._base_url, budgets)
         serving.rehearse(now_ms)
         self.current = serving
         self._counters.add(Counter.SNAPSHOT_SWAPS)

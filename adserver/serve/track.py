@@ -14,11 +14,13 @@ from adserver.edge.token import Expired, Forged, TokenBody
 from adserver.journal.schema import EventRow
 from adserver.journal.writer import NotDurable
 from adserver.runtime.counters import Counter
+from adserver.runtime.entropy import decision_time_ms
 from adserver.serve import asgi
 from adserver.serve.handler import Engines
+from adserver.serve.spending import Charged
 from adserver.viewer import codec
 from adserver.viewer.changes import add_impression
-from adserver.viewer.store import Change, Update, keep
+from adserver.viewer.store import Update, keep
 
 ALLOWED: Final = b"GET, OPTIONS"
 READ_BUDGET_S: Final = 1.0
@@ -65,11 +67,14 @@ class TrackEndpoint:
             body.placement,
         )
         counts = event is EventType.IMPRESSION and body.may_update and body.viewer_id is not None
-        change = Change(
+        change = Charged(
             viewer_id=body.viewer_id if counts else None,
             update=self._impression(body, now_ms) if counts else keep,
             once=body.decision_id + bytes((event,)),
             once_expires_s=body.expires_ms // MILLISECONDS_PER_SECOND + REMEMBERED_AFTER_EXPIRY_S,
+            account=body.account if event is EventType.IMPRESSION else 0,
+            price=body.price,
+            decision_ms=decision_time_ms(body.decision_id),
         )
         try:
             first = await asyncio.wrap_future(engines.journal.record(row, change))

@@ -84,13 +84,15 @@ def test_both_limits_hold(ledger):
         assert sum(budgets.reserve(campaign, NOW_MS) for _ in range(9)) == 3
 
 
-def test_only_a_share_between_none_and_all_needs_a_draw(ledger):
-    budgets = Budgets(ledger, terms(2, impressions=5, even=False), NOW_MS)
-    assert not budgets.throttles
+def test_the_pace_is_the_planned_one_and_says_whether_it_matters(ledger):
+    budgets = Budgets(ledger, terms(2, impressions=1, even=False), NOW_MS)
+    assert not budgets.holds_back
+    assert [budgets.reserve(0, NOW_MS) for _ in range(2)] == [True, False]
+    assert budgets.holds_back
     paced = Budgets(ledger, terms(2, daily=5), NOW_MS)
     rows = ledger.accounts
     rows["ceiling_day"][:2] = NOW_MS // 86_400_000
     rows["pace"][:2] = [0.25, 1.0]
     paced.refresh(NOW_MS)
-    assert paced.throttles
+    assert paced.holds_back
     assert paced.pace.tolist() == [0.25, 1.0]

@@ -1,0 +1,107 @@
+"""Money on a request's way: a snapshot's budgets, impressions charged, the pace kept."""
+
+from collections.abc import Callable
+from threading import Lock
+from typing import Final
+
+from adserver.budget.budgets import Budgets, Terms
+from adserver.budget.ledger import Ledger
+from adserver.budget.pacing import Pacer
+from adserver.catalogue.columns import (
+    BID_CPM_MICROS,
+    BUDGET_DAILY_MICROS,
+    BUDGET_IS_EVEN,
+    BUDGET_TOTAL_MICROS,
+    FLIGHT_END_MS,
+    FLIGHT_START_MS,
+    FOREVER_MS,
+    Columns,
+)
+from adserver.runtime.counters import Counter, Counters
+from adserver.viewer.store import Change, ViewerStore
+
+TICK_S: Final = 1.0
+
+
+class Charged(Change, frozen=True, kw_only=True, gc=False):
+    """A change that, the first time, also spends the price of an impression."""
+
+    account: int = 0
+    """Key in the ledger; 0 charges nobody."""
+    price: int = 0
+    decision_ms: int = 0
+
+
+class Spending:
+    """The ledger and its pacer as a worker uses them.
+
+    ``tick`` runs beside the event loop; ``charging`` on the journal's thread; the rest is asked of
+    the ``Budgets`` of a snapshot, on the loop.
+    """
+
+    def __init__(self, ledger: Ledger, counters: Counters) -> None:
+        self.ledger = ledger
+        ledger.rehearse()
+        self._pacer = Pacer(ledger)
+        self._counters = counters
+        # A swap plans for the new snapshot at once, while the old one's tick may be under way.
+        self._one_at_a_time = Lock()
+
+    def budgets(self, columns: Columns, now_ms: int) -> Budgets:
+        """Return a snapshot's budgets, planned for if this process leads."""
+        budgets = Budgets(self.ledger, terms_of(columns), now_ms)
+        self.tick(budgets, now_ms)
+        return budgets
+
+    def tick(self, budgets: Budgets | None, now_ms: int) -> None:
+        """Tell what was counted, plan if this process leads, and look what others planned."""
+        self.ledger.tell_requests()
+        if budgets is None:
+            return
+        with self._one_at_a_time:
+            leads = self._pacer.tick(now_ms, budgets.paced)
+        budgets.refresh(now_ms)
+        if leads:
+            self.ledger.flush()
+
+    def charging(self, store: ViewerStore) -> Callable[[list[Change]], list[bool]]:
+        """Return what applies changes to the store and then charges for those it saw first."""
+
+        def apply(changes: list[Change]) -> list[bool]:
+            firsts = store.transact(changes)
+            for change, first in zip(changes, firsts, strict=True):
+                if first and isinstance(change, Charged) and change.account:
+                    self._settle(change)
+            return firsts
+
+        return apply
+
+    def _settle(self, change: Charged) -> None:
+        if self.ledger.settle(change.account, change.decision_ms, change.price):
+            self._counters.add(Counter.IMPRESSIONS_LATE)
+
+    def close(self) -> None:
+        """Bring what was spent to the disk and let go of the ledger."""
+        self.ledger.tell_requests()
+        self.ledger.flush()
+        self._pacer.close()
+        self.ledger.close()
+
+
+def terms_of(columns: Columns) -> Terms:
+    """Return what a snapshot says about its campaigns' budgets."""
+    total, daily, even = (
+        columns.budgets[row] for row in (BUDGET_TOTAL_MICROS, BUDGET_DAILY_MICROS, BUDGET_IS_EVEN)
+    )
+    end_ms = columns.campaign_times[FLIGHT_END_MS]
+    return Terms(
+        campaigns=columns.texts["campaign"],
+        currency=columns.meta.currency,
+        bid_cpm_micros=columns.campaign_values[BID_CPM_MICROS].astype(int),
+        total_micros=total,
+        daily_micros=daily,
+        even=even.astype(bool),
+        start_ms=columns.campaign_times[FLIGHT_START_MS],
+        end_ms=end_ms,
+        endless=end_ms == FOREVER_MS,
+    )

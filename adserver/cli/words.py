@@ -173,7 +173,7 @@ def _stages(account: Account) -> Iterator[str]:
             f"  (-{fallen})" if fallen else ""
         )
     if account.throttled:
-        yield f"  held back by pacing: {', '.join(account.throttled)}"
+        yield f"  held back by budget or pacing: {', '.join(account.throttled)}"
 
 
 def _candidates(account: Account) -> Iterator[str]:

@@ -92,7 +92,8 @@ class DecisionRow(Struct, array_like=True, tag=1, frozen=True, gc=False):
     """Best among the eligible outside the shortlist; NaN when there are none."""
     rest_best_p_complete: float
     throttled: list[int] = []
-    """Campaigns that pacing held back, by index into the catalogue version."""
+    """Campaigns that budget or pacing held back, by index into the catalogue version: the first
+    ``decision.THROTTLED_MAX`` of them."""
     full: Full | None = None
 
     @property
@@ -123,14 +124,13 @@ class EventRow(Struct, array_like=True, tag=2, frozen=True, gc=False):
 Row = DecisionRow | EventRow
 
 
-def decision_row(  # noqa: PLR0913  (the ledger of a request: each is known to its caller alone)
+def decision_row(
     decision: Decision,
     request: AdRequest,
     versions: tuple[str, str, str],
     *,
     pseudonym: bytes | None = None,
     surprise_allowed: bool = False,
-    throttled: list[int] | None = None,
     full: Full | None = None,
 ) -> DecisionRow:
     """Return the row of a decision, its arrays copied out of the worker's scratch.
@@ -147,8 +147,6 @@ def decision_row(  # noqa: PLR0913  (the ledger of a request: each is known to i
         ``viewer.pseudonym`` where consent allows one.
     surprise_allowed : bool
         Whether the viewer had surprise budget left.
-    throttled : list of int, optional
-        Campaign indices that pacing held back.
     full : Full, optional
         The whole inputs, for the sample.
     """
@@ -192,7 +190,7 @@ def decision_row(  # noqa: PLR0913  (the ledger of a request: each is known to i
         decision.counts.tolist(),
         decision.rest_best_relevance,
         decision.rest_best_p_complete,
-        throttled or [],
+        decision.throttled,
         full,
     )
 
@@ -228,6 +226,7 @@ def decision_of(row: DecisionRow) -> Decision:
         surprise_share=row.surprise_share,
         surprise_band=row.surprise_band,
         surprise_allowed=row.surprise_allowed,
+        throttled=row.throttled,
     )
 
 

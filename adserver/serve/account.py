@@ -3,7 +3,7 @@
 The same whether the decision was made a moment ago or is read back from the journal.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
@@ -86,7 +86,7 @@ class Account(Struct, frozen=True, kw_only=True):
     draw: Draw
     rest: Rest
     throttled: list[str] = []
-    """Campaigns that pacing held back."""
+    """Campaigns that budget or pacing held back."""
     explanation: dict[str, Any]
     """As in an answer. Where the viewer's record was not kept, each candidate's terms have
     ``remainder`` in place of ``viewer``: what is left beside the known ones."""
@@ -102,7 +102,6 @@ def account(  # noqa: PLR0913  (what a decision was made from, and what became o
     *,
     whole: bool = True,
     consent: object = None,
-    throttled: Sequence[int] = (),
     events: list[Heard] | UnsetType = UNSET,
 ) -> Account:
     """Return the account of a decision.
@@ -117,8 +116,6 @@ def account(  # noqa: PLR0913  (what a decision was made from, and what became o
         Whether request and viewer are all there was, or only what every journal row keeps.
     consent
         What consent allowed, as plain data; None where that was not kept.
-    throttled
-        Campaigns that pacing held back, as indices.
     events
         What was heard of it.
     """
@@ -138,7 +135,7 @@ def account(  # noqa: PLR0913  (what a decision was made from, and what became o
         currency=UNSET if columns is None else columns.meta.currency,
         draw=_draw(decision),
         rest=_rest(decision),
-        throttled=[] if columns is None else _names(columns, throttled),
+        throttled=[] if columns is None else _names(columns, decision.throttled),
         explanation=told,
         events=events,
         **({} if columns is None else _answer(decision, columns, told["candidates"])),

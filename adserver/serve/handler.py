@@ -278,7 +278,6 @@ class Decisions:
                 serving.versions,
                 pseudonym=_pseudonym(made, request),
                 surprise_allowed=decision.surprise_allowed,
-                throttled=decision.throttled,
                 full=_full(made, request) if _sampled(decision, request) else None,
             )
         )

@@ -56,7 +56,6 @@ class Past:
             columns,
             whole=row.full is not None,
             consent=_consent(row),
-            throttled=row.throttled,
             events=[Heard(row.event.word, format_time_ms(row.time_ms)) for row in found.events],
         )
 

@@ -33,12 +33,11 @@ def version_1():
     return [
         make.shown(1),
         decision_row(
-            make.decision(2, 1),
+            msgspec.structs.replace(make.decision(2, 1), throttled=[4, 5]),
             make.REQUEST,
             make.VERSIONS,
             pseudonym=bytes(range(16)),
             surprise_allowed=True,
-            throttled=[4, 5],
             full=FULL,
         ),
         make.refused(3),
@@ -97,7 +96,6 @@ def test_a_row_becomes_the_decision_it_was_made_of(row, reason):
         row.versions,
         pseudonym=row.pseudonym,
         surprise_allowed=row.surprise_allowed,
-        throttled=row.throttled,
         full=row.full,
     )
     assert again == row

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from adserver.decide.pipeline import Decider
-from adserver.domain.decision import IdRow, ValueRow
+from adserver.decide.pipeline import UNPACED, Decider, Pacing
+from adserver.domain.decision import THROTTLED_MAX, IdRow, ValueRow
 from adserver.domain.errors import Broken
 from adserver.domain.policy import DoseSettings, Policy, Thresholds
 from adserver.domain.reasons import Reason
 from adserver.domain.viewer import ViewerRecord
-from adserver.journal.schema import Full, decision_row
-from adserver.learn.replay import replay, replay_inputs
+from adserver.journal.schema import Full, decision_of, decision_row
+from adserver.learn.replay import keeps_inputs, replay, replay_inputs
 from adserver.viewer.codec import encode, open_record
 from tests.decide.small import (
     DECISION_ID,
@@ -58,7 +58,7 @@ tastes = st.tuples(*[st.floats(-3, 3, width=32)] * 2)
 draws = st.floats(0.0, 1.0, exclude_max=True)
 
 
-def logged(rule="inverse_gap", taste=(1.0, 0.0), draw=0.5, seen=1):
+def logged(rule="inverse_gap", taste=(1.0, 0.0), draw=0.5, seen=1, pacing=UNPACED):
     """Decide, and journal the decision with its whole inputs."""
     record = ViewerRecord(
         pseudonym_key=bytes(16),
@@ -69,7 +69,7 @@ def logged(rule="inverse_gap", taste=(1.0, 0.0), draw=0.5, seen=1):
     )
     raw = encode(record)
     snapshot = SNAPSHOTS[rule]
-    made = Decider(snapshot).decide(REQUEST, open_record(raw), NOW_MS, DECISION_ID, draw)
+    made = Decider(snapshot).decide(REQUEST, open_record(raw), NOW_MS, DECISION_ID, draw, pacing)
     full = Full(msgspec.json.encode(REQUEST), raw)
     return decision_row(made, REQUEST, ("c", "p", "m"), full=full)
 
@@ -88,6 +88,26 @@ def test_many_rows_replay_one_by_one(parts):
     rows = [logged(*part) for part in parts]
     assert [again.logged.chosen for again in replay(rows)] == [row.chosen for row in rows]
     assert all(again.same for again in replay(rows))
+
+
+def test_who_was_held_back_then_is_held_back_again():
+    everyone = SNAPSHOTS["inverse_gap"].campaign_count
+    shown_first = int(decision_of(ROW).ids[IdRow.CAMPAIGN, 0])
+    pace = np.ones(everyone, np.float32)
+    pace[shown_first] = 0.0
+    row = logged(pacing=Pacing(pace, 0.25))
+    assert row.throttled == [shown_first]
+    assert all(each.same for each in replay_inputs(row, SNAPSHOTS["inverse_gap"]))
+    forgotten = replace(row, throttled=[])
+    assert not all(each.same for each in replay_inputs(forgotten, SNAPSHOTS["inverse_gap"]))
+
+
+def test_more_held_back_than_a_row_lists_cannot_be_decided_again():
+    full = replace(ROW, throttled=list(range(THROTTLED_MAX)))
+    assert keeps_inputs(ROW)
+    assert not keeps_inputs(full)
+    with pytest.raises(Broken, match="were not kept"):
+        replay_inputs(full, SNAPSHOTS["inverse_gap"])
 
 
 def test_gates_are_left_out():

@@ -111,7 +111,7 @@ def affinity_scale(taste: NDArray[np.float32], fade: float) -> float:
 
     Notes
     -----
-    Oracle: ``tests.naive.decision.affinity_scale``.
+    Oracle: ``tests.naive.decision.affinity_scale``. O(d).
     """
     square = 0.0
     for i in range(taste.shape[0]):
@@ -158,7 +158,7 @@ def decide_request(  # noqa: PLR0915 - one statement per thing that is handed on
     Notes
     -----
     Longer than most functions here because it names every array once; there is nothing else in it.
-    Oracle: ``tests.naive.decision.decide_request``.
+    Oracle: ``tests.naive.decision.decide_request``. O(n_eligible * d).
     """
     outcome[:] = 0.0
     match_campaigns(

@@ -171,7 +171,7 @@ def suppress(
 
     Notes
     -----
-    Oracle: ``tests.naive.dosage.suppress``. O(1), O(n_campaigns) for an advertiser.
+    Oracle: ``tests.naive.dosage.suppress``. O(n_campaigns) for an advertiser, else O(1).
     """
     if kind == KIND_CAMPAIGN:
         mark_key(campaign_keys, campaign_lookup, key, SUPPRESSED, campaign_flags, touched, 0)

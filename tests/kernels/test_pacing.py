@@ -1,7 +1,6 @@
 """Which requests pass: uniform, and the same each time."""
 
 import numpy as np
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -10,13 +9,6 @@ from tests.kernels.generated import bitmap, frozen
 from tests.naive import pacing as naive
 
 seeds = st.integers(0, 2**64 - 1)
-
-
-@pytest.fixture(autouse=True)
-def _wrapping_as_compiled():
-    # As plain Python the products wrap just as they should, with a warning.
-    with np.errstate(over="ignore"):
-        yield
 
 
 @given(seeds, st.integers(0, 200))

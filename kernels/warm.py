@@ -23,3 +23,7 @@ def warm() -> int:
             raise RuntimeError(f"{name} has {len(compiled.signatures)} signatures, not 1")
         compiled.disable_compile()
     return len(_jit.REGISTRY)
+
+
+if __name__ == "__main__":
+    warm()

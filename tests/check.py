@@ -1,8 +1,8 @@
 """The one command: ``python -m tests.check`` runs format, lint, types, import directions and tests.
 
-Two lanes keep two cores busy: the tests in one, everything else and then the benchmarks at their
-smallest size in the other. A step is one line when it ends, and its whole output when it fails. The
-last line counts the tests as pytest does, so that whoever reads only the end knows how many ran.
+The tests, and the benchmarks at their smallest size, run in two processes, the other tools beside
+them. A step is one line when it ends, and its whole output when it fails. The last line counts the
+tests as pytest does, so that whoever reads only the end knows how many ran.
 
 ``--full`` adds what the fast run cannot see: the kernels as plain Python (``NUMBA_DISABLE_JIT``),
 the kernels with checked indices (``NUMBA_BOUNDSCHECK``, in a cache of its own), and more examples
@@ -73,15 +73,17 @@ def lanes(*, full: bool) -> list[list[Step]]:
         Step("ruff check", (str(SCRIPTS / "ruff"), "check", ".")),
         Step("lint-imports", (str(SCRIPTS / "lint-imports"), "--no-logo")),
         Step("mypy", (sys.executable, "-m", "mypy")),
-        pytest("pytest bench", "bench"),
     ]
+    # Compiled once, before two processes would write the same cache at the same time.
+    compiled = Step("kernels compiled", (sys.executable, "-m", "kernels.warm"))
+    both = ("tests", "bench", "--numprocesses=2", "--dist=loadfile")
     if not full:
-        return [[pytest("pytest tests", "tests")], tools]
+        return [[compiled, pytest("pytest", *both)], tools]
     tools += [
         pytest("kernels as Python", "tests/kernels", NUMBA_DISABLE_JIT="1"),
         pytest("kernels, indices checked", "tests/kernels", NUMBA_BOUNDSCHECK="1"),
     ]
-    return [[pytest("pytest tests", "tests", "--hypothesis-profile=explore")], tools]
+    return [[compiled, pytest("pytest", *both, "--hypothesis-profile=explore")], tools]
 
 
 def run(step: Step, seconds_max: float = STEP_S_MAX) -> Outcome:

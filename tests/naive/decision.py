@@ -26,7 +26,7 @@ def decide_request(  # noqa: PLR0913, PLR0917  (the kernel's parameters)
     pace: Sequence[float],
     outcome: MutableSequence[float],
 ) -> int:
-    """Decide; here the frame holds the arrays themselves, as lists, by name."""
+    """Decide; the frame holds the arrays as lists, by name. Long because it names them all."""
     (
         now_s, half_life_s, n_rows, n_row_starts, n_refused, fade, bias_c, bias_n,
         duration_ms_min, duration_ms_max, skip_forbidden, placement_threshold,

@@ -60,7 +60,7 @@ def build(  # noqa: PLR0913  (one argument per thing a snapshot is made of)
     *,
     vectors: NDArray[np.float32] | None = None,
 ) -> Columns:
-    """Freeze one snapshot; long because it names every column once.
+    """Freeze one snapshot. Long because it names every column once.
 
     Parameters
     ----------

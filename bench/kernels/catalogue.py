@@ -52,7 +52,7 @@ class Catalogue:
     pace: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
-        """Make the arrays, seeded by their shape; long because it names every one once."""
+        """Make the arrays, seeded by their shape. Long because it names every one once."""
         n, portion = self.shape.variants_count, self.shape.campaign_variants
         rng = np.random.default_rng((n, portion))
         n_campaigns, n_creatives = n // portion, -(-n // CREATIVE_VARIANTS)

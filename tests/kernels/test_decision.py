@@ -43,7 +43,7 @@ class Asked:
 
 @st.composite
 def asked(draw):
-    """Join a generated catalogue, viewer, targeting and policy; long because it names them all."""
+    """Join a generated catalogue, viewer, targeting and policy. Long because it names all."""
     shortlisting = draw(shortlistings(nan_share=0))
     random = draw(randoms)
     columns = shortlisting.arguments()

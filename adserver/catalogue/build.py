@@ -88,7 +88,6 @@ def build(  # noqa: PLR0913  (one argument per thing a snapshot is made of)
         vectors = read_vectors(catalogue, None)
     campaigns = catalogue.campaigns
     creatives = [creative for campaign in campaigns for creative in campaign.creatives]
-    advertisers = {advertiser.id: advertiser for advertiser in catalogue.advertisers}
     campaign_keys = _keys("campaign", (campaign.id for campaign in campaigns))
     creative_keys = _keys("creative", (creative.id for creative in creatives))
     caps, cap_start = _caps(campaigns)
@@ -132,7 +131,7 @@ def build(  # noqa: PLR0913  (one argument per thing a snapshot is made of)
         cap_start=cap_start,
         bitmaps=bitmaps,
         media_start=_starts(len(variant.media) for _, _, variant in read_order(catalogue)),
-        texts=_texts(catalogue, advertisers, fragments, media_fragments),
+        texts=_texts(catalogue, fragments, media_fragments),
     )
 
 
@@ -147,10 +146,11 @@ def pack(entries: Iterable[bytes]) -> Texts:
 
 def _texts(
     catalogue: Catalogue,
-    advertisers: Mapping[str, Advertiser],
     fragments: Mapping[str, Renderer],
     media_fragments: Mapping[str, MediaRenderer],
 ) -> dict[str, Texts]:
+    advertisers = {advertiser.id: advertiser for advertiser in catalogue.advertisers}
+
     def per_variant(render: Renderer) -> Iterator[bytes]:
         for campaign, creative, variant in read_order(catalogue):
             yield render(campaign, creative, variant, advertisers[campaign.advertiser])

@@ -111,11 +111,13 @@ class Vectorised:
 
     def _shortlist(self, of_variant: np.ndarray, relevance: np.ndarray) -> np.ndarray:
         """Return the rows of the best, at most so many a campaign, looking further if need be."""
+        finite = np.flatnonzero(relevance > -np.inf)
         looked_at = 8 * SHORTLIST_MAX
         while True:
-            looked_at = min(looked_at, len(relevance))
-            rows = np.argpartition(relevance, len(relevance) - looked_at)[-looked_at:]
-            rows = rows[np.isfinite(relevance[rows])]
+            looked_at = min(looked_at, len(finite))
+            rows = finite
+            if looked_at < len(finite):
+                rows = finite[np.argpartition(-relevance[finite], looked_at)[:looked_at]]
             rows = rows[np.lexsort((rows, -relevance[rows]))]
             campaigns = self.campaign_of[of_variant[rows]]
             grouped = np.argsort(campaigns, kind="stable")
@@ -124,7 +126,7 @@ class Vectorised:
             rank = np.empty(len(grouped), int)
             rank[grouped] = np.arange(len(grouped)) - begin
             kept = rows[rank < PER_CAMPAIGN_MAX][:SHORTLIST_MAX]
-            if len(kept) == SHORTLIST_MAX or looked_at == len(relevance):
+            if len(kept) == SHORTLIST_MAX or looked_at == len(finite):
                 return kept
             looked_at *= 4
 

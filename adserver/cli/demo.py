@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from adserver.worlds.showcase import Example
 
 NOTES = "demo.json"
+POLICY = b'exploration = "inverse_gap"\n'
+"""The demo explores: only what is tried with a known probability can be learnt from."""
 """What the first start learnt, kept so that a second start need not; written last."""
 
 
@@ -126,7 +128,8 @@ def _prepare(session: Session, settings: Settings, world_name: str) -> Notes:
         source.mkdir(parents=True, exist_ok=True)
         (source / "catalogue.json").write_bytes(prepared.catalogue)
         np.save(source / VECTORS_FILE, prepared.vectors)
-        tell("publishing model and catalogue", 0.0)
+        tell("publishing policy, model, catalogue", 0.0)
+        versions.publish_policy(POLICY)
         versions.publish_model(prepared.model)
         versions.publish_catalogue(prepared.catalogue, source)
         tell("storing viewers", 0.0)
@@ -242,7 +245,7 @@ def _welcome(running: Settings, notes: Notes, examples: "Sequence[Example]") -> 
         )
         body = json.dumps(_body(example, notes.placement))
         lines += [
-            f"# {example.viewer} gets {answer}",
+            f"# {example.viewer} gets {answer} ({example.probability:.0%} of the time)",
             f"curl -s {url}/v1/decisions -H 'content-type: application/json' -d '{body}'",
             "",
         ]

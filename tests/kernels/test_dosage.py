@@ -118,7 +118,7 @@ catalogues = st.builds(
 def assert_same(got, expected):
     for mine, theirs in zip(got, expected, strict=True):
         if isinstance(mine, np.ndarray):
-            np.testing.assert_allclose(mine, theirs, rtol=1e-6)
+            np.testing.assert_allclose(mine, theirs, rtol=1e-6, atol=1e-37)
         else:
             assert mine == theirs
 

@@ -179,9 +179,23 @@ def build_single(
     return build_app(settings, clock=clock, entropy=entropy)
 
 
+def mend_snapshot(settings: Settings) -> None:
+    """Compile the snapshot anew where it cannot be read: damaged, or of an earlier format.
+
+    In the parent, before there are workers: what a snapshot is made of is kept, and compiling takes
+    seconds that no event loop has.
+    """
+    versions = open_versions(settings)
+    try:
+        versions.load_snapshot()
+    except AdserverError as error:
+        _log.warning("compiling the snapshot anew: %s", error)
+        versions.rebuild()
+
+
 def serve(settings: Settings, on_ready: Callable[[Settings], None]) -> None:
     """Serve until told to stop, in as many processes as the settings say."""
-    open_data(settings)
+    mend_snapshot(settings)
     create_counters(counters_path(settings), settings.workers)
     supervise.supervise(settings, WORKER_COMMAND, on_ready)
 

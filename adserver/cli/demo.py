@@ -188,13 +188,14 @@ def report_lines(report: "Report") -> list[str]:
 
 def _examples(settings: Settings, notes: Notes) -> "Sequence[Example]":
     """Decide for the viewers until three answers differ."""
-    from adserver.app import open_versions, open_viewers  # noqa: PLC0415
+    from adserver.app import mend_snapshot, open_versions, open_viewers  # noqa: PLC0415
     from adserver.decide.pipeline import Decider  # noqa: PLC0415
     from adserver.domain.errors import Broken  # noqa: PLC0415
     from adserver.runtime.clock import SystemClock  # noqa: PLC0415
     from adserver.viewer.codec import open_record  # noqa: PLC0415
     from adserver.worlds.showcase import showcase  # noqa: PLC0415
 
+    mend_snapshot(settings)
     columns = open_versions(settings).load_snapshot()
     if columns is None:
         raise Broken(f"{settings.data} holds no snapshot; delete it and start again")

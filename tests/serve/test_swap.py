@@ -4,8 +4,10 @@ import asyncio
 import json
 
 import numpy as np
+import pytest
 
-from adserver.app import open_versions, open_viewers
+from adserver.app import mend_snapshot, open_versions, open_viewers
+from adserver.domain.errors import Broken
 from adserver.domain.viewer import ViewerRecord
 from adserver.viewer.codec import encode
 from tests.serve.small import KEY, PLACEMENT, catalogue, fill, running, settings_of
@@ -49,3 +51,25 @@ def test_taste_of_another_space_is_no_taste(data):
         answer = api.decide("wide")
         assert answer["relevance"] == api.decide(None)["relevance"]
         assert api.get(f"/v1/vast?placement={PLACEMENT}&viewer=wide").status_code == 200
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x00" * 64])
+def test_a_snapshot_that_cannot_be_read_is_compiled_anew_at_the_start(data, damage):
+    settings = settings_of(data)
+    fill(settings)
+    versions = open_versions(settings)
+    before = versions.load_snapshot()
+    path = next((data / "snapshots").glob("*/vectors.npy"))
+    path.unlink()  # what is mapped stays: only the name is damaged
+    path.write_bytes(damage)
+    with pytest.raises(Broken):
+        versions.load_snapshot()
+    mend_snapshot(settings)
+    after = versions.load_snapshot()
+    assert after.meta.versions == before.meta.versions
+    np.testing.assert_array_equal(after.vectors, before.vectors)
+
+
+def test_a_data_directory_without_a_catalogue_needs_no_mending(data):
+    mend_snapshot(settings_of(data))
+    assert open_versions(settings_of(data)).load_snapshot() is None

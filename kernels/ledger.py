@@ -16,7 +16,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from kernels._jit import I8_OUT, atomic_add, atomic_exchange, kernel
+from kernels._jit import F4_OUT, I4_IN, I8_IN_2D, I8_OUT, atomic_add, atomic_exchange, kernel
 
 DAY_MS = 86_400_000
 BUCKET_MS = 15_000
@@ -60,6 +60,10 @@ UNPACED, PACED_BY_DAY, PACED_IN_TOTAL = 0, 1, 2
 
 # What ``reserve`` returns.
 REFUSED, RESERVED, STALE = 0, 1, 2
+
+# Columns of ``orders``.
+ORDER_AT, ORDER_COST, ORDER_TOTAL_LIMIT, ORDER_DAY_LIMIT, ORDER_PACED = 0, 1, 2, 3, 4
+N_ORDER = 5
 
 # What ``settle`` returns.
 SETTLED_IN_TIME, SETTLED_LATE = 0, 1
@@ -127,6 +131,100 @@ def reserve(
     atomic_add(words, at + BUCKETS + bucket % N_BUCKETS, cost)
     atomic_add(words, at + RESERVATIONS, 1)
     return RESERVED
+
+
+@kernel(types.boolean(I8_OUT, types.int64, *[types.int64] * 5))
+def has_room(
+    words: NDArray[np.int64],
+    at: int,
+    now_ms: int,
+    cost: int,
+    total_limit: int,
+    day_limit: int,
+    paced: int,
+) -> bool:
+    """Whether ``reserve`` would now reserve, or ask for clearing first.
+
+    Parameters
+    ----------
+    words, at, now_ms, cost, total_limit, day_limit, paced : as of ``reserve``
+
+    Returns
+    -------
+    bool
+
+    Notes
+    -----
+    Oracle: ``tests.naive.ledger.has_room``. O(1).
+    """
+    day = now_ms // DAY_MS
+    day_cell = day % N_DAYS
+    if words[DAY_OF + day_cell] != day or now_ms // BUCKET_MS - words[SWEPT] >= N_BUCKETS:
+        return True
+    if paced != UNPACED:
+        if words[at + CEILING_DAY] != day:
+            return False
+        if paced == PACED_BY_DAY:
+            day_limit = min(day_limit, words[at + CEILING])
+        else:
+            total_limit = min(total_limit, words[at + CEILING])
+    fits = words[at + COMMITTED] + cost <= total_limit
+    fits_today = words[at + DAY_COMMITTED + day_cell] + cost <= day_limit
+    return bool(fits and fits_today)
+
+
+@kernel(types.int64(I8_OUT, I8_IN_2D, I4_IN, I4_IN, types.int64, F4_OUT))
+def close_full(
+    words: NDArray[np.int64],
+    orders: NDArray[np.int64],
+    order_of: NDArray[np.int32],
+    campaigns: NDArray[np.int32],
+    now_ms: int,
+    pace: NDArray[np.float32],
+) -> int:
+    """How many campaigns were closed because their account has no room for an impression.
+
+    Parameters
+    ----------
+    words : int64[n_words]
+        The ledger.
+    orders : int64[n_budgeted, 5]
+        What an impression of each budgeted campaign reserves; columns are ``ORDER_*``.
+    order_of : int32[n_campaigns]
+        Row of ``orders``, or a negative number for a campaign without a budget.
+    campaigns : int32[n]
+        Which to look at; the same one may come twice.
+    now_ms : int64
+        Time of the decision.
+    pace : float32[n_campaigns]
+        0 is closed; a campaign that is closed already is passed over.
+
+    Returns
+    -------
+    int64
+
+    Notes
+    -----
+    Oracle: ``tests.naive.ledger.close_full``. O(n).
+    """
+    closed = 0
+    for i in range(campaigns.shape[0]):
+        k = campaigns[i]
+        row = order_of[k]
+        if row < 0 or pace[k] <= 0.0:
+            continue
+        if not has_room(
+            words,
+            orders[row, ORDER_AT],
+            now_ms,
+            orders[row, ORDER_COST],
+            orders[row, ORDER_TOTAL_LIMIT],
+            orders[row, ORDER_DAY_LIMIT],
+            orders[row, ORDER_PACED],
+        ):
+            pace[k] = 0.0
+            closed += 1
+    return closed
 
 
 @kernel(types.boolean(I8_OUT, types.int64, types.int64, types.int64))

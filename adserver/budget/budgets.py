@@ -9,7 +9,16 @@ from numpy.typing import NDArray
 
 from adserver.budget.ledger import Ledger, account_key
 from adserver.domain.units import DAY_MS
-from kernels.ledger import N_DAYS, NO_LIMIT, PACED_BY_DAY, PACED_IN_TOTAL, UNPACED
+from kernels.ledger import (
+    ACCOUNT_WORDS,
+    HEADER_WORDS,
+    N_DAYS,
+    NO_LIMIT,
+    PACED_BY_DAY,
+    PACED_IN_TOTAL,
+    UNPACED,
+    close_full,
+)
 
 NANOS_PER_MICRO: Final = 1000
 
@@ -88,6 +97,11 @@ class Budgets:
                 strict=True,
             )
         )
+        at = HEADER_WORDS + accounts.slot * ACCOUNT_WORDS
+        limits = (accounts.total_limit, accounts.day_limit)
+        self._order_rows = np.stack([at, accounts.price, *limits, accounts.paced], axis=1)
+        self._order_of = np.full(len(terms.campaigns), -1, np.int32)
+        self._order_of[accounts.campaign] = np.arange(len(accounts.slot))
         self.unbudgeted: NDArray[np.float32] = np.ones(len(terms.campaigns), np.float32)
         """float32[n_campaigns]: 1 for campaigns without a budget, 0 for the others."""
         self.unbudgeted[accounts.campaign] = 0.0
@@ -110,6 +124,19 @@ class Budgets:
         """float32[n_campaigns]: the share of its requests each campaign lets pass; 0 is closed."""
         self.holds_back = bool((pace < 1.0).any())
         """Whether any campaign lets only some of its requests pass, or none."""
+
+    def close_full(self, campaigns: NDArray[np.int32], now_ms: int) -> bool:
+        """Close those of these campaigns whose money is committed; True when there were any.
+
+        Whether they can pay is looked at before the draw picks one of them, so that who is left
+        does not depend on the draw.
+        """
+        words = self._ledger.words
+        rows, order_of = self._order_rows, self._order_of
+        if not close_full(words, rows, order_of, campaigns, now_ms, self.pace):
+            return False
+        self.holds_back = True
+        return True
 
     def reserve(self, campaign: int, now_ms: int) -> bool:
         """Reserve one impression; when refused, the campaign is closed until the next refresh."""

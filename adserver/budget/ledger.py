@@ -126,6 +126,9 @@ class Ledger:
         money.reserve(self.words, nowhere, never_ms, 0, 0, 0, money.UNPACED)
         money.settle(self.words, nowhere, never_ms, 0)
         money.release(self.words, nowhere, never_ms, 0)
+        none = np.zeros(0, np.int32)
+        orders, pace = np.zeros((0, money.N_ORDER), np.int64), np.zeros(0, np.float32)
+        money.close_full(self.words, orders, none, none, never_ms, pace)
 
     def slots(self, keys: Sequence[int]) -> NDArray[np.int64]:
         """Return the account of each key; a key met for the first time gets one for ever."""

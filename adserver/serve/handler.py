@@ -50,6 +50,9 @@ CHOICE_AGAIN: Final = b"choice-again"
 fell there, it would be no chance any more."""
 CHOICE_UNBUDGETED: Final = b"unbudgeted"
 """And the last."""
+CLOSINGS_MAX: Final = 4
+"""How often a shortlist is made anew because somebody in it could not pay: each time those who
+cannot are closed until the budgets are next looked at."""
 PACING: Final = b"pacing"
 """Purpose of the draw that says which campaigns let the request pass."""
 FULL_ONE_IN: Final = 100
@@ -186,17 +189,22 @@ class Decisions:
         now_ms: int,
         decision_id: bytes,
     ) -> Decision:
-        """Decide, and reserve the price of what is shown; decide again without what is refused.
+        """Decide among what can be paid, and reserve the price of what is shown.
 
-        Its probability stays exact, given who is left: every try has a draw of its own.
+        Probabilities are exact given who is left, so who is left must not depend on the draw: the
+        whole shortlist is looked at before its outcome is, and what cannot be paid leaves it. Only
+        what another worker reserved within these microseconds is refused afterwards.
         """
         key = self.engines.draw_key
         for purpose in (CHOICE, CHOICE_AGAIN):
-            pacing = UNPACED
-            if budgets.holds_back:
-                pacing = Pacing(budgets.pace, draw(key, decision_id, PACING))
             number = draw(key, decision_id, purpose)
-            decision = decider.decide(request, viewer, now_ms, decision_id, number, pacing)
+            for _ in range(CLOSINGS_MAX):
+                pacing = UNPACED
+                if budgets.holds_back:
+                    pacing = Pacing(budgets.pace, draw(key, decision_id, PACING))
+                decision = decider.decide(request, viewer, now_ms, decision_id, number, pacing)
+                if not budgets.close_full(decision.ids[IdRow.CAMPAIGN], now_ms):
+                    break
             if not decision.shown or budgets.reserve(_campaign(decision), now_ms):
                 return decision
             self.engines.counters.add(Counter.RESERVATIONS_REFUSED)

@@ -96,3 +96,19 @@ def test_the_pace_is_the_planned_one_and_says_whether_it_matters(ledger):
     paced.refresh(NOW_MS)
     assert paced.holds_back
     assert paced.pace.tolist() == [0.25, 1.0]
+
+
+def test_who_cannot_pay_is_closed_before_anybody_is_chosen(ledger):
+    budgets = Budgets(ledger, terms(3, impressions=[1, 0, 2], even=False), NOW_MS)
+    everyone = np.arange(3, dtype=np.int32)
+    assert not budgets.close_full(everyone, NOW_MS)
+    assert not budgets.holds_back
+    for campaign in everyone.tolist():
+        assert budgets.reserve(campaign, NOW_MS)
+    assert budgets.close_full(everyone, NOW_MS)
+    assert budgets.pace.tolist() == [0.0, 1.0, 1.0]
+    assert budgets.holds_back
+    assert not budgets.close_full(everyone, NOW_MS), "each is closed once"
+    budgets.release(0, NOW_MS)
+    budgets.refresh(NOW_MS)
+    assert budgets.pace.tolist() == [1.0, 1.0, 1.0]

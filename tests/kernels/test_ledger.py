@@ -61,6 +61,7 @@ limits = st.one_of(st.integers(0, 300), st.just(NO_LIMIT))
 at = st.sampled_from([AT, AT + ACCOUNT_WORDS])
 steps = st.one_of(
     st.tuples(st.just("reserve"), at, when, costs, limits, limits, st.integers(0, 2)),
+    st.tuples(st.just("has_room"), at, when, costs, limits, limits, st.integers(0, 2)),
     st.tuples(st.just("settle"), at, when, costs),
     st.tuples(st.just("release"), at, when, costs),
     st.tuples(st.just("take_reserved"), at, when, costs),
@@ -135,3 +136,31 @@ def test_the_day_of_the_decision_pays():
     by_day = [int(words[AT + DAY_SPENT + day % N_DAYS]) for day in (DAY, DAY + 1)]
     assert by_day == [4, 0]
     assert words[AT + DAY_COMMITTED + (DAY + 1) % N_DAYS] == 4
+
+
+@given(
+    st.lists(st.tuples(costs, limits, limits, st.integers(0, 2)), min_size=2, max_size=2),
+    st.lists(st.integers(0, 3), max_size=6),
+    st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=4, max_size=4),
+    st.integers(0, 300),
+    st.lists(st.tuples(at, costs), max_size=10),
+)
+@example([(5, 5, 9, 0), (5, 4, 9, 0)], [0, 1, 1], [1.0] * 4, 0, [])  # exactly room, and none
+def test_full_campaigns_are_closed_and_no_others(orders, campaigns, pace, ceiling, reserved):
+    words = fresh()
+    words[AT + CEILING], words[AT + CEILING_DAY] = ceiling, DAY
+    for row, cost in reserved:
+        ledger.reserve(words, row, NOON_MS, cost, NO_LIMIT, NO_LIMIT, 0)
+    rows = [(AT, *orders[0]), (AT + ACCOUNT_WORDS, *orders[1])]
+    order_of = np.array([0, -1, 1, 0], np.int32)
+    got, twin = np.array(pace, np.float32), list(pace)
+    asked = np.array(campaigns, np.int32)
+    before = words.copy()
+    count = ledger.close_full(words, np.array(rows), order_of, asked, NOON_MS, got)
+    assert (words == before).all()
+    assert count == naive.close_full(words.tolist(), rows, order_of, campaigns, NOON_MS, twin)
+    assert got.tolist() == twin
+    for k in set(campaigns):
+        if got[k] > 0.0 and order_of[k] >= 0:
+            assert ledger.reserve(words.copy(), *rows[order_of[k]][:1], NOON_MS,
+                                  *rows[order_of[k]][1:]) == RESERVED  # fmt: skip

@@ -1,6 +1,6 @@
 """Oracles: money reserved, spent and given back by one process. Plain Python; nothing of ours."""
 
-from collections.abc import MutableSequence
+from collections.abc import MutableSequence, Sequence
 
 DAY_MS = 24 * 60 * 60 * 1000
 BUCKET_MS = 15 * 1000
@@ -66,6 +66,37 @@ def reserve(  # noqa: PLR0913, PLR0917  (the kernel's parameters)
     account.held += cost
     words[at + 5] += 1
     return RESERVED
+
+
+def has_room(  # noqa: PLR0913, PLR0917  (the kernel's parameters)
+    words: Words, at: int, now_ms: int, cost: int, total_limit: int, day_limit: int, paced: int
+) -> bool:
+    """Try it on a copy."""
+    return reserve(list(words), at, now_ms, cost, total_limit, day_limit, paced) != REFUSED
+
+
+def close_full(
+    words: Words,
+    orders: Sequence[Sequence[int]],
+    order_of: Sequence[int],
+    campaigns: Sequence[int],
+    now_ms: int,
+    pace: MutableSequence[float],
+) -> int:
+    """Ask each campaign once."""
+    full = {
+        int(k)
+        for k in campaigns
+        if pace[k] > 0 and order_of[k] >= 0 and not _has_order(words, orders[order_of[k]], now_ms)
+    }
+    for k in full:
+        pace[k] = 0.0
+    return len(full)
+
+
+def _has_order(words: Words, order: Sequence[int], now_ms: int) -> bool:
+    at, *rest = map(int, order)
+    return has_room(words, at, now_ms, *rest)
 
 
 def take_reserved(words: Words, at: int, decision_ms: int, cost: int) -> bool:

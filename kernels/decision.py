@@ -38,6 +38,7 @@ from kernels.scoring import (
     BIAS_N,
     shortlist_candidates,
 )
+from kernels.separation import keep_apart
 
 # Indices into ``request``.
 NOW_S = 0
@@ -84,6 +85,7 @@ IN_FLIGHT, MATCHED, VIEWER_CAPS = (fr.ROW[n] for n in ("in_flight", "matched", "
 CAMPAIGN_KEYS, CAMPAIGN_LOOKUP = fr.ROW["campaign_keys"], fr.ROW["campaign_lookup"]
 CREATIVE_KEYS, CREATIVE_LOOKUP = fr.ROW["creative_keys"], fr.ROW["creative_lookup"]
 ADVERTISER_KEYS, CAPS, CAP_START = (fr.ROW[n] for n in ("advertiser_keys", "caps", "cap_start"))
+RIVALS, RIVAL_START = fr.ROW["rivals"], fr.ROW["rival_start"]
 CAMPAIGN_FLAGS, CREATIVE_FLAGS = fr.ROW["campaign_flags"], fr.ROW["creative_flags"]
 CAMPAIGN_DOSE, TOUCHED, VIEWER = (fr.ROW[n] for n in ("campaign_dose", "touched", "viewer"))
 VECTORS, HEADS, VARIANTS = (fr.ROW[n] for n in ("vectors", "heads", "variants"))
@@ -187,6 +189,18 @@ def decide_request(  # noqa: PLR0915 - one statement per thing that is handed on
         fr.f4(frame, CAMPAIGN_DOSE),
         fr.i4(frame, TOUCHED),
         viewer,
+    )
+    keep_apart(
+        state,
+        int(request[NOW_S]),
+        fr.u8_matrix(frame, BITMAPS),
+        fr.i4(frame, RIVALS),
+        fr.i4(frame, RIVAL_START),
+        fr.u8(frame, MATCHED),
+        fr.u4(frame, CAMPAIGN_KEYS),
+        fr.i4(frame, CAMPAIGN_LOOKUP),
+        fr.u1(frame, CAMPAIGN_FLAGS),
+        fr.i4(frame, TOUCHED),
     )
 
     weights = fr.f8(frame, WEIGHTS)

@@ -28,6 +28,8 @@ FIELDS: Final[tuple[tuple[str, Any, int], ...]] = (
     ("advertiser_keys", np.uint32, 1),
     ("caps", np.int64, 2),
     ("cap_start", np.int32, 1),
+    ("rivals", np.int32, 1),
+    ("rival_start", np.int32, 1),
     ("campaign_flags", np.uint8, 1),
     ("creative_flags", np.uint8, 1),
     ("campaign_dose", np.float32, 1),

@@ -31,25 +31,7 @@ def circles(campaigns: Sequence[Campaign]) -> tuple[tuple[str, float, float, flo
     return tuple(found.values())
 
 
-def index_targeting(
-    campaigns: Sequence[Campaign],
-) -> tuple[NDArray[np.uint64], dict[str, Targets], dict[str, dict[str, int]]]:
-    """Return (bitmaps, targets, excludes) as ``Columns`` and ``Meta`` keep them."""
-    bitmaps = _Bitmaps(len(campaigns))
-    targets: dict[str, Targets] = {}
-    excludes: dict[str, dict[str, int]] = {}
-    for dimension in DIMENSIONS:
-        wanted = [_values(campaign.targeting, dimension) for campaign in campaigns]
-        if any(wanted):
-            any_row = bitmaps.add(index for index, values in enumerate(wanted) if not values)
-            targets[dimension] = Targets(any_row, bitmaps.add_values(wanted))
-        refused = [_values(campaign.targeting.exclude, dimension) for campaign in campaigns]
-        if any(refused):
-            excludes[dimension] = bitmaps.add_values(refused)
-    return bitmaps.matrix(), targets, excludes
-
-
-class _Bitmaps:
+class Bitmaps:
     """Rows of campaign bits: campaign k is bit ``k & 63`` of word ``k >> 6``."""
 
     def __init__(self, campaign_count: int) -> None:
@@ -75,3 +57,20 @@ class _Bitmaps:
     def matrix(self) -> NDArray[np.uint64]:
         """Return uint64[n_rows, n_words], frozen."""
         return freeze(np.array(self._rows, np.uint64).reshape(len(self._rows), self._words))
+
+
+def index_targeting(
+    campaigns: Sequence[Campaign], bitmaps: Bitmaps
+) -> tuple[dict[str, Targets], dict[str, dict[str, int]]]:
+    """Add the rows of all targeting; return (targets, excludes) as ``Meta`` keeps them."""
+    targets: dict[str, Targets] = {}
+    excludes: dict[str, dict[str, int]] = {}
+    for dimension in DIMENSIONS:
+        wanted = [_values(campaign.targeting, dimension) for campaign in campaigns]
+        if any(wanted):
+            any_row = bitmaps.add(index for index, values in enumerate(wanted) if not values)
+            targets[dimension] = Targets(any_row, bitmaps.add_values(wanted))
+        refused = [_values(campaign.targeting.exclude, dimension) for campaign in campaigns]
+        if any(refused):
+            excludes[dimension] = bitmaps.add_values(refused)
+    return targets, excludes

@@ -1,13 +1,13 @@
 """Compile catalogue, policy and model into the columns of one snapshot."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adserver.catalogue.bitmaps import circles, index_targeting
+from adserver.catalogue.bitmaps import Bitmaps, circles, index_targeting
 from adserver.catalogue.columns import (
     ALWAYS_MS,
     FOREVER_MS,
@@ -24,6 +24,7 @@ from adserver.catalogue.columns import (
     Versions,
     freeze,
 )
+from adserver.catalogue.rivals import index_rivals
 from adserver.catalogue.vectors import read_order, read_vectors, unit_length
 from adserver.domain.campaign import (
     Advertiser,
@@ -91,7 +92,9 @@ def build(  # noqa: PLR0913  (one argument per thing a snapshot is made of)
     campaign_keys = _keys("campaign", (campaign.id for campaign in campaigns))
     creative_keys = _keys("creative", (creative.id for creative in creatives))
     caps, cap_start = _caps(campaigns)
-    bitmaps, targets, excludes = index_targeting(campaigns)
+    bitmaps = Bitmaps(len(campaigns))
+    targets, excludes = index_targeting(campaigns, bitmaps)
+    rivals, rival_start = _rivals(campaigns, bitmaps)
     variants, media_classes = _variants(catalogue)
     heads, campaign_weights, variant_weights = _weights(catalogue, model)
     return Columns(
@@ -129,7 +132,9 @@ def build(  # noqa: PLR0913  (one argument per thing a snapshot is made of)
         advertiser_keys=_keys("advertiser", (campaign.advertiser for campaign in campaigns)),
         caps=caps,
         cap_start=cap_start,
-        bitmaps=bitmaps,
+        rivals=rivals,
+        rival_start=rival_start,
+        bitmaps=bitmaps.matrix(),
         media_start=_starts(len(variant.media) for _, _, variant in read_order(catalogue)),
         texts=_texts(catalogue, fragments, media_fragments),
     )
@@ -239,6 +244,13 @@ def _caps(campaigns: Iterable[Campaign]) -> tuple[NDArray[np.int64], NDArray[np.
     ]
     starts = _starts(len(campaign.caps) for campaign in campaigns)
     return freeze(np.array(rows, np.int64).reshape(-1, 3)), starts
+
+
+def _rivals(
+    campaigns: Sequence[Campaign], bitmaps: Bitmaps
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    rows = index_rivals(campaigns, bitmaps)
+    return freeze(np.fromiter(chain.from_iterable(rows), np.int32)), _starts(map(len, rows))
 
 
 def _level(policy: Mapping[str, float], identity: str, catalogue: float | None) -> float:

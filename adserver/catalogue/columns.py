@@ -180,8 +180,12 @@ class Columns:
     caps: NDArray[np.int64]
     cap_start: NDArray[np.int32]
     """int32[n_campaigns + 1] into ``caps``."""
+    rivals: NDArray[np.int32]
+    """Rows of ``bitmaps``: the campaigns that compete with one, campaign by campaign."""
+    rival_start: NDArray[np.int32]
+    """int32[n_campaigns + 1] into ``rivals``."""
     bitmaps: NDArray[np.uint64]
-    """uint64[n_rows, n_words]; bit k of row r: campaign k has value r."""
+    """uint64[n_rows, n_words]; bit k of row r: campaign k has, or refuses, value r."""
     media_start: NDArray[np.int32]
     """int32[n_variants + 1] into the texts of media fragments."""
     texts: Mapping[str, Texts]

@@ -305,6 +305,8 @@ FROM_COLUMNS: Final = (
     "advertiser_keys",
     "caps",
     "cap_start",
+    "rivals",
+    "rival_start",
     "vectors",
     "heads",
     "variants",

@@ -9,7 +9,13 @@ from adserver.catalogue.columns import MediaFile
 from adserver.domain.request import Player
 
 PLAYERS_REMEMBERED: Final = 256
+RENDERED_VAST: Final = "4"
+"""What every VAST version this server can render begins with."""
 DURATION_MS_MAX: Final = int(np.iinfo(np.int32).max)
+
+
+Kind = tuple[tuple[str, ...], int | None, int | None, bool]
+"""Mimes, width, height and whether it reads our VAST: players of one kind play the same files."""
 
 
 class Players:
@@ -17,21 +23,30 @@ class Players:
 
     def __init__(self, media_classes: tuple[tuple[MediaFile, ...], ...]) -> None:
         self._media_classes = media_classes
-        self._known: dict[tuple[tuple[str, ...], int | None, int | None], NDArray[np.uint8]] = {}
+        self._known: dict[Kind, NDArray[np.uint8]] = {}
 
     def playable(self, player: Player) -> NDArray[np.uint8]:
         """uint8[n_media_classes]: 1 where the player can play a file of the class."""
-        key = (player.mimes, player.width, player.height)
+        key = (player.mimes, player.width, player.height, reads_vast(player))
         marks = self._known.get(key)
         if marks is None:
             if len(self._known) >= PLAYERS_REMEMBERED:
                 self._known.clear()
             marks = np.array(
-                [any(fits(player, file) for file in files) for files in self._media_classes],
+                [
+                    key[-1] and any(fits(player, file) for file in files)
+                    for files in self._media_classes
+                ],
                 np.uint8,
             )
             self._known[key] = marks
         return marks
+
+
+def reads_vast(player: Player) -> bool:
+    """Whether the player takes a VAST version this server can render; saying none excludes none."""
+    versions = player.vast_versions
+    return not versions or any(version.startswith(RENDERED_VAST) for version in versions)
 
 
 def fits(player: Player, file: MediaFile) -> bool:

@@ -177,6 +177,12 @@ class Campaign(Row, frozen=True):
     caps: tuple[FrequencyCap, ...] = ()
     threshold: float | None = None
     competes_with: Words = ()
+    """Advertiser ids and categories, in any letter case, that are kept apart from this campaign.
+
+    Two campaigns compete when either names the other's advertiser, or a category of one of the
+    other's variants or an ancestor of it. For half an hour after an impression of one, its viewer
+    is not shown the other. A campaign does not compete with itself.
+    """
     suppress_on: tuple[SuppressionRule, ...] = ()
     targeting: Targeting = Targeting()
 

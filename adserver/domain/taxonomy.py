@@ -60,6 +60,19 @@ def matching_targets(category: str, cattax: int) -> tuple[str, ...]:
     return plain + tuple([f"{cattax}:{value}" for value in plain])
 
 
+def answers_to(written: str) -> frozenset[str]:
+    """Return every casefolded target that matches a category as a catalogue writes it.
+
+    A plain category is of no taxonomy in particular, so its ancestors are those of every tree; one
+    with its taxonomy, ``"7:330"``, has the ancestors of that tree, and matches in both forms.
+    """
+    number, colon, category = written.partition(":")
+    if colon and number.isdecimal():
+        return frozenset(matching_targets(category, int(number)))
+    plain = written.casefold()
+    return frozenset({plain}.union(*(parents(plain, tree) for tree in (CONTENT_1_0, *LAYERS))))
+
+
 def _ids(word: str) -> list[str]:
     """Return the ids a word of the data stands for, casefolded."""
     first, _, last = word.partition("-")

@@ -76,11 +76,11 @@ class Catalogue:
         weights[[scoring.SLOPE_C, scoring.SLOPE_N]] = 1.0
         weights[scoring.ANNOYANCE_COST] = 3.0
         self.arrays = {
-            "bitmaps": np.vstack([_bits(np.zeros(n_campaigns, bool)), *map(_bits, wanted)]),
+            "bitmaps": np.vstack([bits(np.zeros(n_campaigns, bool)), *map(bits, wanted)]),
             "rows": np.zeros(2, np.int32),
             "row_start": np.array([0, 2], np.int32),
             "refused": np.zeros(0, np.int32),
-            "in_flight": _bits(np.ones(n_campaigns, bool)),
+            "in_flight": bits(np.ones(n_campaigns, bool)),
             "matched": np.zeros(n_words, np.uint64),
             "viewer_caps": np.array([(1000, 86_400)], np.int64),
             "campaign_keys": campaign_keys,
@@ -90,6 +90,8 @@ class Catalogue:
             "advertiser_keys": campaign_keys,
             "caps": np.array([(100, 86_400, 0)] * n_campaigns, np.int64),
             "cap_start": np.arange(n_campaigns + 1, dtype=np.int32),
+            "rivals": np.zeros(0, np.int32),
+            "rival_start": np.zeros(n_campaigns + 1, np.int32),
             "campaign_flags": np.zeros(n_campaigns, np.uint8),
             "creative_flags": np.zeros(n_creatives, np.uint8),
             "campaign_dose": np.zeros(n_campaigns, np.float32),
@@ -161,7 +163,7 @@ class Catalogue:
         return int(self.arrays["counts"][6])
 
 
-def _bits(members: np.ndarray) -> np.ndarray:
+def bits(members: np.ndarray) -> np.ndarray:
     """Return a bitmap of 64-bit words."""
     padded = np.zeros(-(-len(members) // 64) * 64, bool)
     padded[: len(members)] = members

@@ -3,7 +3,7 @@
 import pytest
 
 from adserver.domain.taxonomies.content import LAYERS
-from adserver.domain.taxonomy import matching_targets, parents
+from adserver.domain.taxonomy import answers_to, matching_targets, parents
 
 NUMBERED = {str(number) for number in range(1, 699)}
 DESCRIPTIVE = {str(number) for number in range(1000, 1481)}
@@ -135,3 +135,21 @@ def test_other_taxonomies_know_no_parents(cattax: int) -> None:
 def test_matching_targets_name_the_taxonomy_or_leave_it_open() -> None:
     assert matching_targets("IAB1-5", 1) == ("iab1-5", "iab1", "1:iab1-5", "1:iab1")
     assert matching_targets("330", 2) == ("330", "324", "2:330", "2:324")
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("IAB1-5", {"iab1-5", "iab1"}),
+        ("330", {"330", "324"}),
+        ("7:330", {"330", "7:330"}),
+        ("2:330", {"330", "324", "2:330", "2:324"}),
+        ("325", {"325", "324", "spshq5"}),
+        ("Own:Thing", {"own:thing"}),
+        (":7", {":7"}),
+    ],
+)
+def test_a_written_category_answers_to_its_ancestors_in_every_tree_it_may_be_of(
+    written: str, expected: set[str]
+) -> None:
+    assert answers_to(written) == expected

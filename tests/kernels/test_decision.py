@@ -12,6 +12,7 @@ from kernels import decision, frame
 from kernels.choice import NOTHING
 from tests.kernels.generated import choice_settings, frozen, randoms, shortlistings
 from tests.kernels.test_dosage import NOW_S, catalogues_of, half_lives_s, states
+from tests.kernels.test_separation import lately
 from tests.naive import decision as naive
 
 CREATIVES = 12
@@ -54,6 +55,7 @@ def asked(draw):
     keyed = draw(catalogues_of(n, CREATIVES))
     dose_part, *settings, chance = draw(choice_settings()).tolist()
     bitmaps = [[random.getrandbits(64) for _ in in_flight] for _ in range(3)]
+    rival_rows = [random.choice(((), (), (2,), (0, 1))) for _ in range(n)]
     arrays = {
         "bitmaps": frozen(bitmaps, np.uint64, (3, len(in_flight))),
         "rows": np.array([0, 1, 9], np.int32),
@@ -63,6 +65,8 @@ def asked(draw):
         "matched": np.zeros_like(in_flight),
         "viewer_caps": frozen([(draw(st.integers(2, 9)), 86_400)], np.int64),
         **keyed,
+        "rivals": frozen([row for rows in rival_rows for row in rows], np.int32),
+        "rival_start": frozen(np.cumsum([0, *map(len, rival_rows)]), np.int32),
         "campaign_flags": np.zeros(n, np.uint8),
         "creative_flags": np.zeros(CREATIVES, np.uint8),
         "campaign_dose": np.zeros(n, np.float32),
@@ -112,7 +116,8 @@ def asked(draw):
         np.float64,
     )
     pace = frozen([random.choice((0.0, 0.5, 1.0)) for _ in range(n)], np.float32)
-    return Asked(arrays, request, (draw(states), taste, playable, closed, pace))
+    state = draw(st.one_of(states, lately))
+    return Asked(arrays, request, (state, taste, playable, closed, pace))
 
 
 @given(asked())
@@ -132,7 +137,7 @@ def test_matches_oracle(some):
         assert outcome[decision.OUT_P_CHOSEN] == outcome[decision.OUT_P_NOTHING]
 
 
-@given(asked(), states)
+@given(asked(), st.one_of(states, lately))
 def test_nothing_of_one_request_is_left_for_the_next(some, other):
     fresh = some.decide()[2].tolist()
     _, *rest = some.inputs

@@ -9,6 +9,7 @@ from tests.naive.dosage import apply_viewer_state
 from tests.naive.eligibility import match_campaigns
 from tests.naive.pacing import hold_back
 from tests.naive.scoring import shortlist_candidates
+from tests.naive.separation import keep_apart
 
 
 def affinity_scale(taste: Sequence[float], fade: float) -> float:
@@ -49,6 +50,11 @@ def decide_request(  # noqa: PLR0913, PLR0917  (the kernel's parameters)
         *of("campaign_keys", "campaign_lookup", "creative_keys", "creative_lookup",
             "advertiser_keys", "caps", "cap_start",
             "campaign_flags", "creative_flags", "campaign_dose", "touched", "viewer"),
+    )  # fmt: skip
+    keep_apart(
+        state, int(now_s),
+        *of("bitmaps", "rivals", "rival_start", "matched", "campaign_keys", "campaign_lookup",
+            "campaign_flags", "touched"),
     )  # fmt: skip
     dose, viewer_capped, surprises = frame["viewer"]
     of_affinity, of_dose_and_after = frame["weights"][1:3], frame["weights"][5:]

@@ -4,7 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench import arms, machine, world
+from bench import machine, world
+from bench.kernels import report as kernels_report
 from bench.load.run import Options, run
 from bench.load.schedule import Schedule
 from bench.paths.counts import Effort as CountsEffort
@@ -72,8 +73,9 @@ def options() -> argparse.ArgumentParser:
     counts.set_defaults(measure=measure_counts)
 
     kernels = commands.add_parser(
-        "kernels", parents=[common], help="kernels against NumPy and plain Python"
+        "kernels", parents=[common], help="kernels against reading, NumPy and faiss"
     )
+    kernels.add_argument("--full", action="store_true", help="also 1,000,000 variants")
     kernels.set_defaults(measure=measure_kernels)
     return parser
 
@@ -122,9 +124,9 @@ def dimensions(arguments: argparse.Namespace) -> world.Dimensions:
     return world.Dimensions(viewers=arguments.viewers, variants=arguments.variants)
 
 
-def measure_kernels(_: argparse.Namespace, report: Report) -> bool:
-    """Run every kernel's arms."""
-    for title, lines in arms.measure("bench/kernels"):
+def measure_kernels(arguments: argparse.Namespace, report: Report) -> bool:
+    """Compare the kernels with what does the same work."""
+    for title, lines in kernels_report.measure(full=arguments.full):
         report.add(title, lines)
     return True
 

@@ -9,7 +9,10 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("numpy", "numba", "starlette", "uvicorn", "uvloop", "httptools", "orjson", "msgspec")
+PACKAGES = (
+    *("numpy", "numba", "starlette", "uvicorn", "uvloop", "httptools", "orjson", "msgspec"),
+    "faiss-cpu",
+)
 """Whose speed is in the figures."""
 
 

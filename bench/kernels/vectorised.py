@@ -38,7 +38,7 @@ class Vectorised:
 
     def over_all(self, i: int) -> dict[str, Any]:
         """Score every candidate; the ineligible get no relevance."""
-        open_ = self._eligible(i)
+        open_ = self.eligible(i)
         relevance, p_complete = self._score(self.catalogue.arrays["vectors"], slice(None))
         relevance = np.where(open_, relevance, -np.inf)
         p_complete = np.where(open_, p_complete, -np.inf)
@@ -46,11 +46,11 @@ class Vectorised:
 
     def over_eligible(self, i: int) -> dict[str, Any]:
         """Copy the eligible together, then score them."""
-        found = np.flatnonzero(self._eligible(i))
+        found = np.flatnonzero(self.eligible(i))
         relevance, p_complete = self._score(self.catalogue.arrays["vectors"][found], found)
         return self._choose(i, found, relevance, p_complete)
 
-    def _eligible(self, i: int) -> np.ndarray:
+    def eligible(self, i: int) -> np.ndarray:
         """Return bool[n_variants], by the rules of every stage, counting the survivors of each."""
         catalogue = self.catalogue
         creative, duration_ms, _, media_class = catalogue.arrays["variants"]

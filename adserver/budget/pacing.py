@@ -82,7 +82,9 @@ class Pacer:
         slack = SLACK * to_spread * np.minimum(1.0, 1.0 / length)
         ceiling = np.minimum(budget, line + slack + paced.price).astype(np.int64)
 
-        cost = self._cost_of_a_request(paced, requests, elapsed_s)
+        # Before its flight a campaign could win no request, and nothing is learnt from those.
+        asked = np.where(paced.start_ms <= now_ms, float(requests), 0.0)
+        cost = self._cost_of_a_request(paced, asked, elapsed_s)
         cost_to_come = self._traffic.per_day * np.maximum(ends - now, 0.0) * cost
         pace = np.ones(len(slots))
         np.divide(budget - committed, cost_to_come, out=pace, where=cost_to_come > 0.0)
@@ -104,7 +106,7 @@ class Pacer:
         rows["since_committed"][slots] = np.where(begins, committed, rows["since_committed"][slots])
         return rows["since"][slots], rows["since_committed"][slots]
 
-    def _cost_of_a_request(self, paced: Accounts, requests: int, elapsed_s: float) -> Reals:
+    def _cost_of_a_request(self, paced: Accounts, requests: Reals, elapsed_s: float) -> Reals:
         """Nanos one request would cost each campaign if it let every request pass."""
         rows, slots = self._ledger.accounts, paced.slot
         won = _new(rows, slots, "reservations")

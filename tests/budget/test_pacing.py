@@ -100,6 +100,16 @@ def test_an_audience_that_comes_at_six_is_spread_over_the_evening(town):
     assert by_seven < 400
 
 
+def test_a_flight_that_begins_at_six_is_not_judged_by_the_hours_before(town):
+    place = town(terms(1, daily=100, start_ms=START_MS + 6 * 3_600_000))
+    demand = lambda hour: np.array([0.05 if hour >= 6 else 0.0])  # noqa: E731
+    times, spent = place.live(lambda _: 0.12, demand, (0, 24), seed=12)
+    off = spent[:, 0] / 100 - np.clip((times - 6.0) / 18.0, 0.0, 1.0)
+    assert spent[-1, 0] == pytest.approx(100, rel=END_ERROR_MAX)
+    # Steered by six hours without a win it stayed at the ceiling all day.
+    assert np.median(off[times > 8]) < SLACK / 2, off[::180]
+
+
 def test_half_of_all_decisions_are_never_played(town):
     place = town(terms(2, daily=1000))
     times, spent = place.live(

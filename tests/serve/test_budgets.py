@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from adserver.app import open_versions
+from adserver.budget.budgets import Budgets
 from adserver.budget.ledger import RESERVATION_MS_MIN, Ledger, account_key
 from adserver.journal.reader import JournalReader
 from adserver.journal.schema import DecisionRow
@@ -94,7 +95,18 @@ def test_what_is_played_is_spent_once_and_the_rest_may_be_spent_again(settings):
         assert metric(api, "adserver_impressions_late_total") == 1
 
 
-def test_a_budget_that_ran_out_since_the_last_look_is_left_to_who_else_may_run(settings):
+@pytest.fixture(params=["seen before the draw", "within these microseconds"])
+def refused_each(request, monkeypatch):
+    """Return how many reservations each exhausted budget refuses: none once it was seen."""
+    if request.param == "seen before the draw":
+        return 0
+    monkeypatch.setattr(Budgets, "close_full", lambda *_: False)
+    return 1
+
+
+def test_a_budget_that_ran_out_since_the_last_look_is_left_to_who_else_may_run(
+    settings, refused_each
+):
     publish(settings, budgeted(5, house()))
     clock = Still()
     with running(settings, clock=clock) as api:
@@ -104,13 +116,13 @@ def test_a_budget_that_ran_out_since_the_last_look_is_left_to_who_else_may_run(s
         answer = api.decide()
         assert (answer["action"], answer["campaign"]) == ("show", "fallback")
         assert answer["propensity"] == 1.0
-        assert metric(api, "adserver_reservations_refused_total") == 1
+        assert metric(api, "adserver_reservations_refused_total") == refused_each
         assert account(beside)["committed"] == 5 * PRICE
         beside.close()
     assert [row.throttled for row in rows(settings)] == [[0]]
 
 
-def test_two_budgets_that_ran_out_at_once_leave_nothing_to_reserve(settings):
+def test_two_budgets_that_ran_out_at_once_leave_nothing_to_reserve(settings, refused_each):
     second = {**budgeted(5)["campaigns"][0], "id": "second"}
     second["creatives"] = [{"id": "third", "variants": [variant("third-1", [1.0, 1.0])]}]
     publish(settings, budgeted(5, second, house()))
@@ -121,7 +133,7 @@ def test_two_budgets_that_ran_out_at_once_leave_nothing_to_reserve(settings):
             (slot,) = beside.slots([account_key(name, "EUR")]).tolist()
             assert beside.reserve(slot, clock.now_ms(), 5 * PRICE, 5 * PRICE, NO_LIMIT, UNPACED)
         assert api.decide()["campaign"] == "fallback"
-        assert metric(api, "adserver_reservations_refused_total") == 2
+        assert metric(api, "adserver_reservations_refused_total") == 2 * refused_each
         beside.close()
 
 

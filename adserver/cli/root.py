@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from adserver.domain.errors import AdserverError, InvalidInput
+from adserver.domain.errors import AdserverError, Broken, InvalidInput
 
 JSON_KEY = "adserver.json"
 """Set in the context's shared notes when the command was asked for JSON."""
@@ -56,6 +56,13 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except AdserverError as error:
             tell(error, as_json=bool(ctx.meta.get(JSON_KEY)))
+            ctx.exit(1)
+        except BrokenPipeError:
+            raise  # whoever read the output has had enough: click knows
+        except OSError as error:
+            what = error.strerror or str(error)
+            named = f"{error.filename}: {what}" if error.filename else what
+            tell(Broken(named), as_json=bool(ctx.meta.get(JSON_KEY)))
             ctx.exit(1)
 
 

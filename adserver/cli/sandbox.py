@@ -18,7 +18,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 from starlette.types import Message, Scope
 
-from adserver.app import FRAGMENTS, MEDIA_FRAGMENTS
 from adserver.budget.budgets import Accounts
 from adserver.budget.ledger import Ledger, account_key
 from adserver.budget.pacing import Pacer
@@ -38,6 +37,7 @@ from adserver.serve.once import Once
 from adserver.serve.snapshots import Snapshots
 from adserver.serve.spending import Spending
 from adserver.serve.track import TrackEndpoint
+from adserver.start import FRAGMENTS, MEDIA_FRAGMENTS
 from adserver.viewer.codec import encode
 from adserver.viewer.store import Change
 from adserver.worlds.day import days_before

@@ -62,7 +62,7 @@ ADVERTISERS: Final = ("north-pictures", "east-pictures", "south-pictures", "west
 POLICY: Final = Policy(
     exploration="inverse_gap",
     surprise=0.05,
-    hold_out=0.03,
+    hold_out=0.05,
     threshold=Thresholds(overall=-0.15, campaigns={"topic-4": 0.0}),
     dose=DoseSettings(weight=0.04, half_life_s=43_200.0),
     caps=ViewerCaps(
@@ -70,6 +70,9 @@ POLICY: Final = Policy(
     ),
 )
 """What a simulation runs under when it is given no policy: every rule of it at work."""
+TICK_MS_MIN: Final = 5000
+TICK_MS_MAX: Final = 600_000
+REQUESTS_PER_TICK: Final = 3
 _OPTED_OUT: Final = 0.02
 _BOUGHT: Final = 0.15
 _NEVER_AGAIN: Final = 0.1
@@ -87,11 +90,14 @@ class Scale(Struct, frozen=True, kw_only=True):
     """A day."""
     campaigns: int = 24
     variants: int = 480
-    tick_s: int = 30
-    """Between two looks at the budgets: as much longer than a server's as traffic is thinner."""
+
+    @property
+    def tick_ms(self) -> int:
+        """Between two looks at the budgets: longer than a server's, as traffic is thinner."""
+        return min(TICK_MS_MAX, max(TICK_MS_MIN, DAY_MS // self.requests * REQUESTS_PER_TICK))
 
 
-SMALL: Final = Scale(viewers=120, requests=600, campaigns=16, variants=64, tick_s=240)
+SMALL: Final = Scale(viewers=40, requests=500, campaigns=16, variants=64)
 """Enough of everything for a test of a second."""
 
 

@@ -2,27 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from msgspec import Struct
-
 from adserver.decide.pipeline import Decider
 from adserver.domain.decision import ValueRow
 from adserver.domain.reasons import Reason
 from adserver.domain.request import AdRequest, Content
 from adserver.domain.viewer import OpenRecord
+from adserver.worlds.example import Example
 
 NO_ID = bytes(16)
 LAST_DRAW = 1.0 - 2.0**-53
-
-
-class Example(Struct, frozen=True):
-    """One viewer's request and what it is most likely answered."""
-
-    viewer: str
-    category: str
-    campaign: str | None
-    variant: str | None
-    reason: str | None
-    probability: float
 
 
 def showcase(

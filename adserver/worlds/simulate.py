@@ -172,7 +172,7 @@ class Simulation:
         self._clock.set(time_ms)
 
     def _tick(self) -> None:
-        self._next_tick_ms += self._market.scale.tick_s * _MS
+        self._next_tick_ms += self._market.scale.tick_ms
         if self._faults.restart and self._dice.random() < self._faults.restart:
             self._server.restart(int(self._dice.integers(self._workers)))
             self._restarts += 1

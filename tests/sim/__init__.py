@@ -1,0 +1,1 @@
+"""Whole days of the whole server, by seed."""

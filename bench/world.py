@@ -15,11 +15,11 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from adserver.app import open_versions, open_viewers
 from adserver.domain.viewer import PSEUDONYM_KEY_BYTES
 from adserver.runtime.clock import SystemClock
 from adserver.runtime.entropy import SystemEntropy
 from adserver.settings import load
+from adserver.start import open_versions, open_viewers
 from adserver.viewer.codec import encode
 from adserver.worlds.load import Prepared, prepare
 from adserver.worlds.synthetic import Size, build_synthetic

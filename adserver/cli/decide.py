@@ -77,7 +77,6 @@ def _decide(session: Session, body: bytes, number: float | None, *, whole: bool)
 def _account(session: Session, body: bytes, number: float | None) -> "Account":
     import msgspec  # noqa: PLC0415
 
-    from adserver.app import open_versions  # noqa: PLC0415
     from adserver.decide.hold_out import held_out  # noqa: PLC0415
     from adserver.decide.pipeline import Decider  # noqa: PLC0415
     from adserver.domain.reasons import Reason  # noqa: PLC0415
@@ -87,6 +86,7 @@ def _account(session: Session, body: bytes, number: float | None) -> "Account":
     from adserver.runtime.keys import load_or_create  # noqa: PLC0415
     from adserver.serve.account import account  # noqa: PLC0415
     from adserver.serve.handler import CHOICE  # noqa: PLC0415
+    from adserver.start import open_versions  # noqa: PLC0415
 
     data, now_ms, entropy = session.need_data(), SystemClock().now_ms(), SystemEntropy()
     columns = open_versions(session.settings).load_snapshot()
@@ -110,8 +110,8 @@ def _account(session: Session, body: bytes, number: float | None) -> "Account":
 
 
 def _viewer(session: Session, viewer_id: str, dim: int) -> "OpenRecord | None":
-    from adserver.app import open_viewers  # noqa: PLC0415
     from adserver.domain.viewer import in_space  # noqa: PLC0415
+    from adserver.start import open_viewers  # noqa: PLC0415
     from adserver.viewer.codec import open_record  # noqa: PLC0415
 
     with closing(open_viewers(session.settings)) as store:
@@ -124,10 +124,11 @@ def _viewer(session: Session, viewer_id: str, dim: int) -> "OpenRecord | None":
 
 def _replay(session: Session, past_id: str) -> bool:
     """Decide again, tell how it went, and return whether it came out the same."""
-    from adserver.app import journal_path, open_past  # noqa: PLC0415
+    from adserver.app import open_past  # noqa: PLC0415
     from adserver.cli.explain import parse_id, unknown  # noqa: PLC0415
     from adserver.journal.find import find_decision  # noqa: PLC0415
     from adserver.learn.replay import keeps_inputs, replay, replay_inputs  # noqa: PLC0415
+    from adserver.start import journal_path  # noqa: PLC0415
 
     wanted = parse_id(past_id)
     session.need_data()

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from adserver.learn.evaluate import Report
-    from adserver.worlds.showcase import Example
+    from adserver.worlds.example import Example
 
+EXAMPLES = "demo-examples.json"
 NOTES = "demo.json"
+"""What the first start learnt, kept so that a second start need not; written last."""
 POLICY = b'exploration = "inverse_gap"\n'
 """The demo explores: only what is tried with a known probability can be learnt from."""
-"""What the first start learnt, kept so that a second start need not; written last."""
 
 
 class Notes(Struct, frozen=True):
@@ -54,7 +55,7 @@ def command(
     session: Session, world: str | None, port: int | None, workers: int | None, *, no_browser: bool
 ) -> None:
     """Prepare what is missing, then serve with the explanation open to this machine."""
-    from adserver.app import serve  # noqa: PLC0415  (its kernels take a second, --help should not)
+    from adserver.start import serve  # noqa: PLC0415  (its kernels take a second, --help should not)
 
     settings = session.settings_with(
         host="127.0.0.1",
@@ -112,9 +113,9 @@ def _prepare(session: Session, settings: Settings, world_name: str) -> Notes:
     """Learn the world, publish its catalogue and model, store its viewers."""
     import numpy as np  # noqa: PLC0415
 
-    from adserver.app import open_versions, open_viewers  # noqa: PLC0415
     from adserver.runtime.clock import SystemClock  # noqa: PLC0415
     from adserver.runtime.entropy import SystemEntropy  # noqa: PLC0415
+    from adserver.start import open_versions, open_viewers  # noqa: PLC0415
     from adserver.viewer.codec import encode  # noqa: PLC0415
     from adserver.worlds.load import build_world, prepare  # noqa: PLC0415
     from adserver.worlds.world import VECTORS_FILE  # noqa: PLC0415
@@ -187,11 +188,29 @@ def report_lines(report: "Report") -> list[str]:
 
 
 def _examples(settings: Settings, notes: Notes) -> "Sequence[Example]":
-    """Decide for the viewers until three answers differ."""
-    from adserver.app import mend_snapshot, open_versions, open_viewers  # noqa: PLC0415
+    """Return the examples of the snapshot in force, found now or at an earlier start."""
+    import msgspec  # noqa: PLC0415
+
+    from adserver.start import open_versions  # noqa: PLC0415
+    from adserver.worlds.example import Showcase  # noqa: PLC0415
+
+    snapshot = open_versions(settings).pointer().snapshot or ""
+    path = settings.data / EXAMPLES
+    if path.exists():
+        known = msgspec.json.decode(path.read_bytes(), type=Showcase)
+        if known.snapshot == snapshot:
+            return known.examples
+    found = Showcase(snapshot, tuple(_find_examples(settings, notes)))
+    path.write_bytes(msgspec.json.encode(found))
+    return found.examples
+
+
+def _find_examples(settings: Settings, notes: Notes) -> "Sequence[Example]":
+    """Decide for all viewers and pick three whose answers differ."""
     from adserver.decide.pipeline import Decider  # noqa: PLC0415
     from adserver.domain.errors import Broken  # noqa: PLC0415
     from adserver.runtime.clock import SystemClock  # noqa: PLC0415
+    from adserver.start import mend_snapshot, open_versions, open_viewers  # noqa: PLC0415
     from adserver.viewer.codec import open_record  # noqa: PLC0415
     from adserver.worlds.showcase import showcase  # noqa: PLC0415
 

@@ -28,7 +28,7 @@ def stats(session: Session) -> None:
 
     Example: adserver journal stats --json
     """
-    found = read_stats(session.settings.data / "journal", SystemClock().now_ms())
+    found = read_stats(session.need_data() / "journal", SystemClock().now_ms())
     session.show(msgspec.to_builtins(found), "\n".join(_lines(found)))
 
 

@@ -27,7 +27,7 @@ from adserver.settings import Settings
 @pass_session
 def command(session: Session, **flags: object) -> None:
     """Run the supervisor in this process."""
-    from adserver.app import serve  # noqa: PLC0415  (its kernels take a second, --help should not)
+    from adserver.start import serve  # noqa: PLC0415  (its kernels take a second, --help should not)
 
     settings = session.settings_with(**flags)
 

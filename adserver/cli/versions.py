@@ -22,7 +22,7 @@ _SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 
 def open_here(session: Session) -> Versions:
     """Open the versions of the data directory the command was pointed at."""
-    from adserver.app import open_versions  # noqa: PLC0415  (brings the whole server; not for help)
+    from adserver.start import open_versions  # noqa: PLC0415  (brings the whole server; not for help)
 
     return open_versions(session.settings)
 

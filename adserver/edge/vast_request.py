@@ -36,6 +36,7 @@ _UNEXPANDED: Final = re.compile(r"\[.*\]|\$?\{.*\}|%%.*%%|-[12]", re.DOTALL)
 _UNEXPANDED_STARTS: Final = frozenset("[${%-")
 """Looked at first: matching every value with the expression took a third of the time."""
 _PRIVACY: Final = ("gdpr", "gdpr_consent", "gpp", "us_privacy", "coppa")
+_CONTRADICTION: Final = "contradiction"
 _NO: Final = frozenset({"0", "false"})
 _YES: Final = frozenset({"1", "true"})
 _N = TypeVar("_N", int, float)
@@ -94,13 +95,17 @@ def parse(query: bytes) -> VastRequest:
 
 
 def _split(query: bytes) -> dict[str, str]:
-    """Names and values; of a repeated name the first, as players that append parameters expect."""
+    """Names and values; of a repeated name the first, as players that append parameters expect.
+
+    A privacy parameter said twice and differently is unclear, and unclear closes the gate.
+    """
     said: dict[str, str] = {}
     for pair in query.decode("ascii", "replace").split("&"):
         name, _, value = pair.partition("=")
         if "%" in value or "+" in value:
             value = unquote_plus(value)
-        said.setdefault(name, value)
+        if said.setdefault(name, value) != value and name in _PRIVACY:
+            said[name] = _CONTRADICTION
     return said
 
 

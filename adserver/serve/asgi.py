@@ -14,6 +14,7 @@ Headers = list[tuple[bytes, bytes]]
 Seen = dict[bytes, bytes]
 """A request's headers by lower-case name; of a repeated one the last."""
 
+OPT_OUTS: Final = frozenset({b"sec-gpc", b"dnt"})
 NO_STORE: Final = (b"cache-control", b"no-store")
 _LENGTH_DIGITS_MAX: Final = 15
 _PREFLIGHT_S: Final = b"86400"
@@ -128,9 +129,14 @@ def check_json(seen: Seen) -> None:
             raise Refused(problems.NOT_JSON_TYPE, f"Got {declared.decode('latin-1')!r}")
 
 
-def opted_out(seen: Seen) -> bool:
-    """Whether the browser itself asks not to be tracked."""
-    return seen.get(b"sec-gpc") == b"1" or seen.get(b"dnt") == b"1"
+def opted_out(seen: Seen, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether the browser itself asks not to be tracked; any value but a plain 0 asks for it.
+
+    Every line counts: of a signal sent twice ``seen`` holds only the last.
+    """
+    if b"sec-gpc" not in seen and b"dnt" not in seen:
+        return False
+    return any(name in OPT_OUTS and value.strip() != b"0" for name, value in headers)
 
 
 def cross_origin(seen: Seen) -> Headers:

@@ -326,7 +326,8 @@ class DecisionEndpoint:
             request = json_request.parse(body)
             if request.explain and not engines.open_explain:
                 engines.bearers.require(seen, "read")
-            verdict = consent.judge(request.consent, header_opt_out=asgi.opted_out(seen))
+            objects = asgi.opted_out(seen, scope["headers"])
+            verdict = consent.judge(request.consent, header_opt_out=objects)
             request = consent.reduce(request, verdict)
             key = seen.get(b"idempotency-key")
             answer = await self._decisions.answer(

@@ -1,5 +1,6 @@
 """The OpenAPI 3.1 description, made from the very types that requests are decoded into."""
 
+from importlib.metadata import version
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -11,7 +12,7 @@ from adserver.domain.request import AdRequest
 from adserver.edge import problem as problems
 from adserver.serve.account import Account
 
-VERSION: Final = "1.0.0"
+VERSION: Final = version("adserver")
 _JSON: Final = "application/json"
 _PROBLEM: Final = "application/problem+json"
 _REF: Final = "#/components/schemas/{name}"

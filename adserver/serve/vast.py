@@ -38,9 +38,7 @@ class VastEndpoint:
             return
         try:
             document = (
-                await self._document(scope["query_string"], seen)
-                if scope["method"] == "GET"
-                else self._empty()
+                await self._document(scope, seen) if scope["method"] == "GET" else self._empty()
             )
         except AdserverError:  # the request identifier is another's, or a file of ours is damaged
             self._engines.counters.add(Counter.REQUESTS_REFUSED)
@@ -52,16 +50,17 @@ class VastEndpoint:
         headers = [*asgi.content(XML, document), *asgi.cross_origin(seen)]
         await asgi.answer(send, 200, headers, document)
 
-    async def _document(self, query: bytes, seen: asgi.Seen) -> bytes:
+    async def _document(self, scope: Scope, seen: asgi.Seen) -> bytes:
         started_ns = self._engines.clock.monotonic_ns()
-        asked = vast_request.parse(query)
+        asked = vast_request.parse(scope["query_string"])
         request = asked.request
-        verdict = consent.judge(request.consent, header_opt_out=asgi.opted_out(seen))
+        objects = asgi.opted_out(seen, scope["headers"])
+        verdict = consent.judge(request.consent, header_opt_out=objects)
         request = consent.reduce(request, verdict)
         key = None if asked.request_key is None else _KEY + asked.request_key.encode()
         self._engines.counters.add(Counter.DECISIONS_VAST)
         return await self._decisions.answer(
-            request, verdict, started_ns, self._rendering, key, query
+            request, verdict, started_ns, self._rendering, key, scope["query_string"]
         )
 
     def _render(self, made: Made, request: AdRequest) -> bytes:

@@ -122,7 +122,7 @@ class LineReader:
             message, _, path = str(error).partition(" - at `")
             self.note(path.rstrip("`") or "$", message)
             return "", new_record(self._dim, b"")
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             self.note("", f"not JSON: {error}")
             return "", new_record(self._dim, b"")
         if not _printable(row.id):

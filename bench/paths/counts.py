@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import orjson
 
-from adserver.app import open_versions, open_viewers
 from adserver.catalogue.columns import Columns
 from adserver.decide.pipeline import Decider
 from adserver.domain.request import AdRequest
@@ -26,6 +25,7 @@ from adserver.domain.viewer import OpenRecord
 from adserver.edge import json_request
 from adserver.runtime.clock import SystemClock
 from adserver.settings import load
+from adserver.start import open_versions, open_viewers
 from adserver.viewer.codec import open_record
 from bench import traffic, world
 from kernels import decision, eligibility, scoring

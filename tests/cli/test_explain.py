@@ -6,7 +6,6 @@ import pytest
 from click.testing import CliRunner
 from msgspec.structs import replace
 
-from adserver.app import open_versions
 from adserver.cli.root import main
 from adserver.cli.words import FALLEN, GATES, REASONS, RULES, STAGES
 from adserver.domain.decision import Exploration
@@ -15,6 +14,7 @@ from adserver.domain.reasons import STAGE_REASONS, Reason, Stage
 from adserver.journal.framing import Framer
 from adserver.journal.reader import JournalReader
 from adserver.runtime.entropy import format_decision_id
+from adserver.start import open_versions
 from tests.serve.small import PLACEMENT, fill, running, settings_of
 
 UNKNOWN = "0199a5f0-7c1e-7a3b-9c55-0d2f4a6b8c9d"

@@ -18,7 +18,7 @@ def _versions(monkeypatch):
         CLOCK.time_ms += 1000
         return open_at(settings.data, CLOCK)
 
-    monkeypatch.setattr("adserver.app.open_versions", open_versions, raising=False)
+    monkeypatch.setattr("adserver.start.open_versions", open_versions, raising=False)
 
 
 @pytest.fixture

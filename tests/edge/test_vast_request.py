@@ -91,3 +91,12 @@ def test_a_clear_no_leaves_it_open(privacy):
 def test_nothing_is_ever_an_error(query):
     parse(query)
     parse(b"placement=p&viewer=" + query + b"&w=" + query + b"&kw=" + query)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [b"gdpr=0&gdpr=1", b"gdpr=1&gdpr=0", b"coppa=0&coppa=1", b"us_privacy=1YNN&us_privacy=1YYN"],
+)
+def test_a_privacy_parameter_said_twice_and_differently_closes_the_gate(query):
+    asked = parse(b"placement=home&viewer=ml-42&" + query)
+    assert not judge(asked.request.consent, header_opt_out=False).personal

@@ -12,11 +12,12 @@ import msgspec
 import numpy as np
 from starlette.applications import Starlette
 
-from adserver.app import build_single, open_versions, open_viewers
+from adserver.app import build_single
 from adserver.domain.model import Head, Model
 from adserver.domain.viewer import ViewerRecord
 from adserver.runtime.clock import SystemClock
 from adserver.settings import Settings, load
+from adserver.start import open_versions, open_viewers
 from adserver.viewer.codec import encode
 
 PLACEMENT = "trailer-preroll"

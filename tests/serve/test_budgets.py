@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from adserver.app import open_versions
 from adserver.budget.budgets import Budgets
 from adserver.budget.ledger import RESERVATION_MS_MIN, Ledger, account_key
 from adserver.journal.reader import JournalReader
 from adserver.journal.schema import DecisionRow
+from adserver.start import open_versions
 from kernels.ledger import BUCKET_MS, NO_LIMIT, UNPACED
 from tests.serve.small import Still, catalogue, publish, running, settings_of, variant
 from tests.serve.test_server import ask, gone, served

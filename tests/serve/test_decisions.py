@@ -54,12 +54,20 @@ def test_without_consent_a_viewer_is_a_stranger(api, signals):
     assert api.decide("likes-north", **signals)["relevance"] == stranger
 
 
-@pytest.mark.parametrize("header", ["sec-gpc", "dnt"])
-def test_a_browser_that_objects_is_heard(api, header):
+@pytest.mark.parametrize("name", ["sec-gpc", "dnt"])
+@pytest.mark.parametrize("said", [["1"], ["1 "], ["\t1"], ["1", "0"], ["0", "1"], ["yes"]])
+def test_a_browser_that_objects_is_heard(api, name, said):
     stranger = api.decide(None)["relevance"]
     body = {"placement": PLACEMENT, "viewer": {"id": "likes-north"}}
-    answer = api.request("POST", "/v1/decisions", json=body, headers={header: "1"})
+    headers = [(name, value) for value in said]
+    answer = api.request("POST", "/v1/decisions", json=body, headers=headers)
     assert answer.json()["relevance"] == stranger
+
+
+def test_a_browser_that_does_not_object_is_recognised(api):
+    body = {"placement": PLACEMENT, "viewer": {"id": "likes-north"}}
+    answer = api.request("POST", "/v1/decisions", json=body, headers={"dnt": "0"})
+    assert answer.json()["relevance"] == api.decide("likes-north")["relevance"]
 
 
 @pytest.mark.parametrize("viewer", [*VIEWERS, None])

@@ -2,9 +2,9 @@
 
 import pytest
 
-from adserver.app import open_versions
 from adserver.decide.hold_out import position
 from adserver.journal.reader import JournalReader
+from adserver.start import open_versions
 from tests.serve.small import PLACEMENT, VIEWERS, fill, running, settings_of
 
 HELD, *FREE = sorted(VIEWERS, key=position)

@@ -6,12 +6,13 @@ import math
 import msgspec
 import pytest
 
-from adserver.app import open_past, open_versions
+from adserver.app import open_past
 from adserver.domain.policy import Policy
 from adserver.runtime.entropy import parse_decision_id
 from adserver.serve.account import Account
 from adserver.serve.auth import Bearers
 from adserver.serve.past import FRESH_MS
+from adserver.start import open_versions
 from tests.serve.small import PLACEMENT, Still, catalogue, fill, problem_of, publish, running
 from tests.serve.small import settings_of as settings_at
 

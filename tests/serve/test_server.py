@@ -15,10 +15,10 @@ from contextlib import contextmanager, suppress
 import psutil
 import pytest
 
-from adserver.app import open_versions
 from adserver.journal.reader import JournalReader
 from adserver.journal.schema import DecisionRow, EventRow
 from adserver.runtime.clock import SystemClock
+from adserver.start import open_versions
 from tests.serve.small import PLACEMENT, VIEWERS, catalogue, fill, settings_of
 
 CLOCK = SystemClock()

@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from adserver.app import mend_snapshot, open_versions, open_viewers
 from adserver.domain.errors import Broken
 from adserver.domain.viewer import ViewerRecord
+from adserver.start import mend_snapshot, open_versions, open_viewers
 from adserver.viewer.codec import encode
 from tests.serve.small import KEY, PLACEMENT, catalogue, fill, running, settings_of
 

@@ -4,12 +4,12 @@ from concurrent.futures import Future
 
 import pytest
 
-from adserver.app import open_viewers
 from adserver.domain.event import EVENTS_BY_WORD
 from adserver.domain.viewer import key32
 from adserver.journal.reader import JournalReader
 from adserver.journal.schema import EventRow
 from adserver.journal.writer import NotDurable
+from adserver.start import open_viewers
 from adserver.viewer.codec import decode
 from tests.serve.small import PLACEMENT, Still, fill, problem_of, running, settings_of
 

@@ -72,7 +72,7 @@ POLICY: Final = Policy(
 """What a simulation runs under when it is given no policy: every rule of it at work."""
 TICK_MS_MIN: Final = 5000
 TICK_MS_MAX: Final = 600_000
-REQUESTS_PER_TICK: Final = 3
+REQUESTS_PER_TICK: Final = 10
 _OPTED_OUT: Final = 0.02
 _BOUGHT: Final = 0.15
 _NEVER_AGAIN: Final = 0.1

@@ -1,5 +1,6 @@
 """Whether the server lives, whether it is ready, what it counted, and what it offers."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Final
 
@@ -16,7 +17,7 @@ ALLOWED: Final = b"GET, HEAD"
 METRICS_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
 
 
-class Page:
+class Page(ABC):
     """A GET endpoint whose answer ``write`` makes."""
 
     def __init__(self, engines: Engines) -> None:
@@ -30,9 +31,9 @@ class Page:
         status, media_type, body = self.write()
         await asgi.answer(send, status, asgi.content(media_type, body), body)
 
+    @abstractmethod
     def write(self) -> tuple[int, bytes, bytes]:
         """Return status, media type and body."""
-        raise NotImplementedError
 
 
 class Livez(Page):

@@ -104,7 +104,7 @@ class ViewerStoreContract:
     @pytest.fixture
     def url(self, tmp_path: Path) -> str:
         """Give the address of an empty store."""
-        raise NotImplementedError
+        raise NotImplementedError("the suite of an engine says where its store is")
 
     @pytest.fixture
     def store(self, url: str) -> Iterator[ViewerStore]:

@@ -151,7 +151,7 @@ def test_the_shared_samples_are_for_tests_only():
 
 
 def test_addresses_and_relative_paths_are_not_machine_paths():
-    fine = "POST /v1/track/start, ~/.cache/adserver, https://example.com/home/page, ./work/x"
+    fine = "POST /v1/track/start, ~/.cache/adserver, https://example.com/home/page, ./home/x"
     assert not list(rules.machine_paths(PurePath("README.md"), fine))
 
 

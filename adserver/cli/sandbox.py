@@ -5,7 +5,7 @@ record and the ledger, is what ``adserver serve`` runs. Replaced are the sockets
 entropy, the viewer store and the journal's disk.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import fields
 from hashlib import blake2b
 from pathlib import Path
@@ -23,7 +23,6 @@ from adserver.budget.ledger import Ledger, account_key
 from adserver.budget.pacing import Pacer
 from adserver.catalogue.build import build
 from adserver.catalogue.columns import Columns, Versions
-from adserver.domain.errors import Broken
 from adserver.domain.event import EventType
 from adserver.domain.policy import Policy
 from adserver.edge.token import Tokens
@@ -32,7 +31,9 @@ from adserver.journal.writer import JournalWriter, NotDurable
 from adserver.runtime.clock import SystemClock
 from adserver.runtime.counters import Counter, Counters, create_counters
 from adserver.serve.auth import Bearers
-from adserver.serve.handler import DecisionEndpoint, Engines
+from adserver.serve.decisions import DecisionEndpoint
+from adserver.serve.direct import drive
+from adserver.serve.handler import Engines
 from adserver.serve.once import Once
 from adserver.serve.snapshots import Snapshots
 from adserver.serve.spending import Spending
@@ -54,13 +55,7 @@ BODY_BYTES_MAX: Final = 65_536
 DECISION_TTL_S: Final = 3600
 VERSIONS: Final = Versions("simulated", "simulated", "simulated")
 
-_ASK: Final[Scope] = {
-    "type": "http",
-    "method": "POST",
-    "path": "/v1/decisions",
-    "query_string": b"",
-    "headers": [(b"content-type", b"application/json")],
-}
+_ASKED: Final = [(b"content-type", b"application/json")]
 
 T = TypeVar("T")
 
@@ -244,12 +239,7 @@ class Sandbox:
         """Answer an ad request."""
         self._journal.decision = None
         failures = self.store.failures
-        answer = _Answer()
-
-        async def receive() -> Message:
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        _drive(self._workers[worker].decide(_ASK, receive, answer))
+        answer = drive(self._workers[worker].decide.respond(_ASKED, b"", body))
         blind = self.store.failures > failures
         return Answered(answer.status, answer.body, self._journal.decision, blind)
 
@@ -264,7 +254,7 @@ class Sandbox:
             "headers": [],
         }
         answer = _Answer()
-        _drive(self._workers[worker].track(scope, _nothing, answer))
+        drive(self._workers[worker].track(scope, _nothing, answer))
         return Reported(answer.status, self._journal.first)
 
     def tick(self) -> None:
@@ -334,12 +324,3 @@ class _Answer:
 
 async def _nothing() -> Message:
     return {"type": "http.disconnect"}
-
-
-def _drive(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine that finds everything it awaits."""
-    try:
-        coroutine.send(None)
-    except StopIteration:
-        return
-    raise Broken("a simulated request waited for something")

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from starlette.types import Receive, Send
 
@@ -20,6 +20,15 @@ _LENGTH_DIGITS_MAX: Final = 15
 _PREFLIGHT_S: Final = b"86400"
 
 _log = logging.getLogger(__name__)
+
+
+class Answer(NamedTuple):
+    """A whole answer, but for the headers that every answer has."""
+
+    status: int
+    media_type: bytes
+    body: bytes
+    headers: Iterable[tuple[bytes, bytes]] = ()
 
 
 class Refused(AdserverError):
@@ -56,29 +65,32 @@ def refusal_of(error: AdserverError) -> Refused:
 
 
 async def answer(send: Send, status: int, headers: Headers, body: bytes) -> None:
-    """Send one whole answer."""
+    """Send these headers and this body."""
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
+async def send_answer(send: Send, answered: Answer) -> None:
+    """Send one whole answer."""
+    status, media_type, body, headers = answered
+    length = (b"content-length", b"%d" % len(body))
+    await answer(send, status, [*content(media_type), length, *headers], body)
+
+
+def refusal(refused: Refused, headers: Iterable[tuple[bytes, bytes]] = ()) -> Answer:
+    """Return the problem document that says so."""
+    body = problems.render(refused.kind, refused.detail, refused.problem)
+    return Answer(refused.kind.status, problems.MEDIA_TYPE, body, [*refused.headers, *headers])
+
+
 async def refuse(send: Send, refused: Refused, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
     """Send a problem document."""
-    body = problems.render(refused.kind, refused.detail, refused.problem)
-    await answer(
-        send,
-        refused.kind.status,
-        [*content(problems.MEDIA_TYPE, body), *refused.headers, *headers],
-        body,
-    )
+    await send_answer(send, refusal(refused, headers))
 
 
-def content(media_type: bytes, body: bytes) -> Headers:
-    """Return the headers every body has."""
-    return [
-        (b"content-type", media_type),
-        (b"content-length", b"%d" % len(body)),
-        NO_STORE,
-    ]
+def content(media_type: bytes) -> Headers:
+    """Return the headers every body has, but for its length."""
+    return [(b"content-type", media_type), NO_STORE]
 
 
 def not_allowed(allowed: bytes) -> Refused:

@@ -11,10 +11,8 @@ from typing import Final
 
 import msgspec
 from msgspec import Struct
-from starlette.types import Receive, Scope, Send
 
 from adserver.budget.budgets import Budgets
-from adserver.decide.explain import explain
 from adserver.decide.hold_out import held_out
 from adserver.decide.pipeline import UNPACED, Decider, Pacing
 from adserver.decide.unready import unready
@@ -23,17 +21,14 @@ from adserver.domain.errors import AdserverError
 from adserver.domain.reasons import Reason
 from adserver.domain.request import NO_VIEWER, AdRequest
 from adserver.domain.viewer import OpenRecord, in_space, pseudonym
-from adserver.edge import consent, json_request
-from adserver.edge import problem as problems
 from adserver.edge.consent import Verdict
-from adserver.edge.json_response import Handles, render_explanation
+from adserver.edge.json_response import Handles
 from adserver.edge.token import MAY_UPDATE, SURPRISE, TokenBody, Tokens
 from adserver.journal.schema import Full, decision_row
 from adserver.journal.writer import JournalWriter
 from adserver.runtime.clock import Clock
 from adserver.runtime.counters import COUNTER_OF_REASON, Counter, Counters
 from adserver.runtime.entropy import Entropy, draw, format_decision_id, new_decision_id
-from adserver.serve import asgi
 from adserver.serve.auth import Bearers
 from adserver.serve.once import Once
 from adserver.serve.snapshots import Serving, Snapshots
@@ -41,8 +36,6 @@ from adserver.serve.spending import Spending
 from adserver.viewer import codec
 from adserver.viewer.store import Change, ViewerStore
 
-ALLOWED: Final = b"POST, OPTIONS"
-JSON: Final = b"application/json"
 CHOICE: Final = b"choice"
 """Purpose of the draw that picks the arm."""
 CHOICE_AGAIN: Final = b"choice-again"
@@ -301,68 +294,6 @@ class Decisions:
             count(Counter.SURPRISES)
         if not made.verdict.personal:
             count(Counter.VIEWERS_CONTEXTUAL)
-
-
-class DecisionEndpoint:
-    """``POST /v1/decisions``."""
-
-    def __init__(self, engines: Engines) -> None:
-        self._engines = engines
-        self._decisions = Decisions(engines)
-        self._rendering = self._render  # bound once, not once a request
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one ASGI request."""
-        engines = self._engines
-        seen: asgi.Seen = dict(scope["headers"])
-        cors = asgi.cross_origin(seen)
-        if scope["method"] != "POST":
-            await asgi.other_method(send, scope["method"], seen, ALLOWED)
-            return
-        try:
-            asgi.check_json(seen)
-            body = await asgi.read_body(receive, seen, engines.body_bytes_max)
-            started_ns = engines.clock.monotonic_ns()
-            request = json_request.parse(body)
-            if request.explain and not engines.open_explain:
-                engines.bearers.require(seen, "read")
-            objects = asgi.opted_out(seen, scope["headers"])
-            verdict = consent.judge(request.consent, header_opt_out=objects)
-            request = consent.reduce(request, verdict)
-            key = seen.get(b"idempotency-key")
-            answer = await self._decisions.answer(
-                request, verdict, started_ns, self._rendering, key, body
-            )
-        except asgi.ClientGone:
-            return
-        except AdserverError as error:
-            engines.counters.add(Counter.REQUESTS)
-            engines.counters.add(Counter.REQUESTS_REFUSED)
-            await asgi.refuse(send, asgi.refusal_of(error), cors)
-            return
-        except Exception:  # noqa: BLE001  (whatever it is, the player gets an answer it can read)
-            engines.counters.add(Counter.REQUESTS_FAILED)
-            _log.exception("a decision request failed")
-            await asgi.refuse(send, asgi.Refused(problems.INTERNAL), cors)
-            return
-        await asgi.answer(send, 200, [*asgi.content(JSON, answer), *cors], answer)
-
-    def _render(self, made: Made, request: AdRequest) -> bytes:
-        decision, serving = made.decision, made.serving
-        explanation = self._explain(made, request) if request.explain else None
-        handles = self._decisions.handles(made, request)
-        if decision.chosen == NOTHING:
-            return serving.json.none(decision, handles, explanation)
-        variant, campaign, _ = decision.ids[:, decision.chosen].tolist()
-        prepared = serving.shown(variant, campaign).prepared
-        media = serving.json_media(variant, request.player)
-        return serving.json.show(decision, handles, prepared, media, explanation)
-
-    def _explain(self, made: Made, request: AdRequest) -> bytes:
-        self._engines.counters.add(Counter.DECISIONS_EXPLAINED)
-        columns = made.serving.columns
-        told = {} if columns is None else explain(columns, made.decision, request, made.viewer)
-        return render_explanation(told | {"consent": msgspec.to_builtins(made.verdict)})
 
 
 def _campaign(decision: Decision) -> int:

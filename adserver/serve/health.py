@@ -11,7 +11,8 @@ from starlette.types import Receive, Scope, Send
 
 from adserver.runtime.counters import COUNTER_OF_REASON, Counter
 from adserver.serve import asgi
-from adserver.serve.handler import JSON, Engines
+from adserver.serve.decisions import JSON
+from adserver.serve.handler import Engines
 
 ALLOWED: Final = b"GET, HEAD"
 METRICS_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
@@ -29,7 +30,7 @@ class Page(ABC):
             await asgi.refuse(send, asgi.not_allowed(ALLOWED))
             return
         status, media_type, body = self.write()
-        await asgi.answer(send, status, asgi.content(media_type, body), body)
+        await asgi.send_answer(send, asgi.Answer(status, media_type, body))
 
     @abstractmethod
     def write(self) -> tuple[int, bytes, bytes]:

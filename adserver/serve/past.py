@@ -104,7 +104,7 @@ class PastEndpoint:
             await asgi.refuse(send, asgi.refusal_of(error))
             return
         answer = msgspec.json.encode(found)
-        await asgi.answer(send, 200, asgi.content(JSON, answer), answer)
+        await asgi.send_answer(send, asgi.Answer(200, JSON, answer))
 
     async def _find(self, decision_id: bytes) -> Account:
         made_ms = decision_time_ms(decision_id)

@@ -25,6 +25,9 @@ _log = logging.getLogger(__name__)
 class VastEndpoint:
     """Answers a VAST tag with the decision a JSON request would get."""
 
+    method = b"GET"
+    body_bytes_max = 0
+
     def __init__(self, engines: Engines) -> None:
         self._engines = engines
         self._decisions = Decisions(engines)
@@ -32,14 +35,20 @@ class VastEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Answer one ASGI request."""
-        seen: asgi.Seen = dict(scope["headers"])
+        headers = scope["headers"]
         if scope["method"] == "OPTIONS":
-            await asgi.preflight(send, seen, ALLOWED)
-            return
+            await asgi.preflight(send, dict(headers), ALLOWED)
+        elif scope["method"] == "GET":
+            await asgi.send_answer(send, await self.respond(headers, scope["query_string"], b""))
+        else:
+            cors = asgi.cross_origin(dict(headers))
+            await asgi.send_answer(send, asgi.Answer(200, XML, self._empty(), cors))
+
+    async def respond(self, headers: asgi.Headers, query: bytes, body: bytes) -> asgi.Answer:  # noqa: ARG002
+        """Answer, whatever was asked."""
+        seen: asgi.Seen = dict(headers)
         try:
-            document = (
-                await self._document(scope, seen) if scope["method"] == "GET" else self._empty()
-            )
+            document = await self._document(query, headers, seen)
         except AdserverError:  # the request identifier is another's, or a file of ours is damaged
             self._engines.counters.add(Counter.REQUESTS_REFUSED)
             document = self._empty()
@@ -47,20 +56,19 @@ class VastEndpoint:
             self._engines.counters.add(Counter.REQUESTS_FAILED)
             _log.exception("a VAST request failed")
             document = self._empty()
-        headers = [*asgi.content(XML, document), *asgi.cross_origin(seen)]
-        await asgi.answer(send, 200, headers, document)
+        return asgi.Answer(200, XML, document, asgi.cross_origin(seen))
 
-    async def _document(self, scope: Scope, seen: asgi.Seen) -> bytes:
+    async def _document(self, query: bytes, headers: asgi.Headers, seen: asgi.Seen) -> bytes:
         started_ns = self._engines.clock.monotonic_ns()
-        asked = vast_request.parse(scope["query_string"])
+        asked = vast_request.parse(query)
         request = asked.request
-        objects = asgi.opted_out(seen, scope["headers"])
+        objects = asgi.opted_out(seen, headers)
         verdict = consent.judge(request.consent, header_opt_out=objects)
         request = consent.reduce(request, verdict)
         key = None if asked.request_key is None else _KEY + asked.request_key.encode()
         self._engines.counters.add(Counter.DECISIONS_VAST)
         return await self._decisions.answer(
-            request, verdict, started_ns, self._rendering, key, scope["query_string"]
+            request, verdict, started_ns, self._rendering, key, query
         )
 
     def _render(self, made: Made, request: AdRequest) -> bytes:

@@ -17,10 +17,9 @@ import msgspec
 import uvicorn
 from msgspec import Struct
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from adserver.domain.errors import AdserverError
-from adserver.edge import problem as problems
+from adserver.serve.direct import DirectProtocol, PlainProtocol
 from adserver.serve.sockets import bind_shared
 from adserver.settings import Settings, load
 
@@ -44,20 +43,6 @@ class Task(Struct, frozen=True):
     settings: dict[str, Any]
     worker: int
     workers: int
-
-
-class Protocol(HttpToolsProtocol):
-    """HTTP whose unreadable requests are answered as every other problem is."""
-
-    def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP, and hang up."""
-        body = problems.render(problems.BAD_REQUEST, msg)
-        head = (
-            b"HTTP/1.1 400 Bad Request\r\ncontent-type: %b\r\ncontent-length: %d\r\n"
-            b"cache-control: no-store\r\nconnection: close\r\n\r\n"
-        )
-        self.transport.write(head % (problems.MEDIA_TYPE, len(body)) + body)
-        self.transport.close()
 
 
 class _Server(uvicorn.Server):
@@ -100,10 +85,11 @@ def _config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         cast("Any", app),
         loop="uvloop",
-        http=cast("Any", Protocol),
+        http=cast("Any", DirectProtocol if hasattr(app, "direct") else PlainProtocol),
         ws="none",
         lifespan="on",
         access_log=False,
+        proxy_headers=False,  # nobody here believes what a proxy says of the client
         log_config=None,
         log_level=level,
         timeout_graceful_shutdown=GRACE_S,

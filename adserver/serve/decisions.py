@@ -1,0 +1,99 @@
+"""``POST /v1/decisions``: the JSON dialect."""
+
+import logging
+from typing import Final
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from adserver.decide.explain import explain
+from adserver.domain.decision import NOTHING
+from adserver.domain.errors import AdserverError
+from adserver.domain.request import AdRequest
+from adserver.edge import consent, json_request
+from adserver.edge import problem as problems
+from adserver.edge.json_response import render_explanation
+from adserver.runtime.counters import Counter
+from adserver.serve import asgi
+from adserver.serve.handler import Decisions, Engines, Made
+
+ALLOWED: Final = b"POST, OPTIONS"
+JSON: Final = b"application/json"
+
+_log = logging.getLogger(__name__)
+
+
+class DecisionEndpoint:
+    """Answers a JSON ad request."""
+
+    method = b"POST"
+
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
+        self._decisions = Decisions(engines)
+        self._rendering = self._render  # bound once, not once a request
+        self.body_bytes_max = engines.body_bytes_max
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one ASGI request."""
+        headers = scope["headers"]
+        seen: asgi.Seen = dict(headers)
+        if scope["method"] != "POST":
+            await asgi.other_method(send, scope["method"], seen, ALLOWED)
+            return
+        try:
+            asgi.check_json(seen)  # before its body is read
+            body = await asgi.read_body(receive, seen, self.body_bytes_max)
+        except asgi.ClientGone:
+            return
+        except AdserverError as error:
+            await asgi.send_answer(send, self._refuse(error, seen))
+            return
+        await asgi.send_answer(send, await self.respond(headers, b"", body))
+
+    async def respond(self, headers: asgi.Headers, query: bytes, body: bytes) -> asgi.Answer:  # noqa: ARG002
+        """Answer, whatever was sent."""
+        engines = self._engines
+        seen: asgi.Seen = dict(headers)
+        try:
+            asgi.check_json(seen)
+            started_ns = engines.clock.monotonic_ns()
+            request = json_request.parse(body)
+            if request.explain and not engines.open_explain:
+                engines.bearers.require(seen, "read")
+            objects = asgi.opted_out(seen, headers)
+            verdict = consent.judge(request.consent, header_opt_out=objects)
+            request = consent.reduce(request, verdict)
+            key = seen.get(b"idempotency-key")
+            answer = await self._decisions.answer(
+                request, verdict, started_ns, self._rendering, key, body
+            )
+        except AdserverError as error:
+            return self._refuse(error, seen)
+        except Exception:  # noqa: BLE001  (whatever it is, the player gets an answer it can read)
+            engines.counters.add(Counter.REQUESTS_FAILED)
+            _log.exception("a decision request failed")
+            return asgi.refusal(asgi.Refused(problems.INTERNAL), asgi.cross_origin(seen))
+        return asgi.Answer(200, JSON, answer, asgi.cross_origin(seen))
+
+    def _refuse(self, error: AdserverError, seen: asgi.Seen) -> asgi.Answer:
+        self._engines.counters.add(Counter.REQUESTS)
+        self._engines.counters.add(Counter.REQUESTS_REFUSED)
+        return asgi.refusal(asgi.refusal_of(error), asgi.cross_origin(seen))
+
+    def _render(self, made: Made, request: AdRequest) -> bytes:
+        decision, serving = made.decision, made.serving
+        explanation = self._explain(made, request) if request.explain else None
+        handles = self._decisions.handles(made, request)
+        if decision.chosen == NOTHING:
+            return serving.json.none(decision, handles, explanation)
+        variant, campaign, _ = decision.ids[:, decision.chosen].tolist()
+        prepared = serving.shown(variant, campaign).prepared
+        media = serving.json_media(variant, request.player)
+        return serving.json.show(decision, handles, prepared, media, explanation)
+
+    def _explain(self, made: Made, request: AdRequest) -> bytes:
+        self._engines.counters.add(Counter.DECISIONS_EXPLAINED)
+        columns = made.serving.columns
+        told = {} if columns is None else explain(columns, made.decision, request, made.viewer)
+        return render_explanation(told | {"consent": msgspec.to_builtins(made.verdict)})

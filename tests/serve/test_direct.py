@@ -1,0 +1,111 @@
+"""Requests answered without a task, over a real socket: plain ones and all others."""
+
+import json
+import socket
+import time
+
+import pytest
+
+from adserver.serve import direct
+from tests.serve.small import PLACEMENT, fill, settings_of
+from tests.serve.test_server import served
+
+BODY = json.dumps({"placement": PLACEMENT, "deadline_ms": 10_000}).encode()
+HEAD = b"POST /v1/decisions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+PLAIN = HEAD + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
+VAST = b"GET /v1/vast?placement=" + PLACEMENT.encode() + b" HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory):
+    settings = settings_of(tmp_path_factory.mktemp("direct"))
+    fill(settings)
+    with served(settings) as server:
+        yield server.port
+
+
+def answers(port, *pieces: bytes, count: int, pause_s: float = 0.0) -> list[tuple[int, bytes]]:
+    """Send the pieces on one connection; return status and body of so many answers."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as raw:
+        for piece in pieces:
+            raw.sendall(piece)
+            time.sleep(pause_s)
+        file = raw.makefile("rb")
+        found = []
+        for _ in range(count):
+            status = int(file.readline().split()[1])
+            length, chunked = 0, False
+            while line := file.readline().strip().lower():
+                if line.startswith(b"content-length:"):
+                    length = int(line.partition(b":")[2])
+                chunked |= line == b"transfer-encoding: chunked"
+            assert not chunked
+            found.append((status, file.read(length)))
+        return found
+
+
+def decides(answer: tuple[int, bytes]) -> bool:
+    return answer[0] == 200 and json.loads(answer[1])["action"] in {"show", "none"}
+
+
+def test_a_plain_request_is_answered(port):
+    assert all(map(decides, answers(port, PLAIN, count=1)))
+
+
+def test_a_request_may_come_in_pieces(port):
+    pieces = [PLAIN[at : at + 40] for at in range(0, len(PLAIN), 40)]
+    assert all(map(decides, answers(port, *pieces, count=1, pause_s=0.02)))
+
+
+def test_pipelined_requests_are_answered_in_order_whatever_way_each_goes(port):
+    health = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n"
+    slow = HEAD + b"expect: 100-continue\r\ncontent-length: %d\r\n\r\n" % len(BODY) + BODY
+    found = answers(port, PLAIN + VAST + health + PLAIN + VAST + health, count=6)
+    assert [status for status, _ in found] == [200] * 6
+    kinds = [body[:1] for _, body in found]
+    assert kinds == [b"{", b"<", kinds[2], b"{", b"<", kinds[2]]
+    assert answers(port, slow, count=1)[0][0] in {100, 200}
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        PLAIN.replace(b"HTTP/1.1", b"HTTP/1.0"),
+        PLAIN.replace(b"host: x", b"host: x\r\nconnection: close"),
+        HEAD + b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY),
+    ],
+    ids=["1.0", "close", "chunked"],
+)
+def test_what_is_not_plain_is_answered_alike(port, request_bytes):
+    assert all(map(decides, answers(port, request_bytes, count=1)))
+
+
+def test_a_chunked_body_is_refused_once_it_is_too_long(port):
+    chunk = b"8000\r\n" + b" " * 0x8000 + b"\r\n"
+    pieces = [HEAD + b"transfer-encoding: chunked\r\n\r\n", chunk, chunk, chunk]
+    assert answers(port, *pieces, count=1)[0][0] == 413
+
+
+def test_one_connection_serves_many(port):
+    assert all(map(decides, answers(port, *[PLAIN] * 50, count=50)))
+
+
+def test_an_idle_connection_is_closed_and_a_busy_one_is_not(port):
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as raw:
+        for _ in range(14):  # longer than the keep-alive time
+            raw.sendall(PLAIN)
+            assert raw.recv(65_536).startswith(b"HTTP/1.1 200 ")
+            time.sleep(0.5)
+        assert raw.recv(1) == b""
+
+
+def test_waiting_where_nothing_may_wait_is_refused():
+    async def waits():
+        await Forever()
+
+    class Forever:
+        def __await__(self):
+            yield
+
+    with pytest.raises(direct.Broken):
+        direct.drive(waits())

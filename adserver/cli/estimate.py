@@ -1,0 +1,145 @@
+"""``adserver estimate``: what another policy would have earned, by a log."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from adserver.cli.session import Session, pass_session
+
+if TYPE_CHECKING:
+    from adserver.learn.estimate import Estimated
+    from adserver.learn.gate import Judged
+
+_NAMES: Final = {
+    "dr": ("DR", "headline"),
+    "snips": ("SNIPS", "cross-check"),
+    "ips": ("IPS", "for audit"),
+    "sndr": ("SNDR", ""),
+    "switch_dr": ("Switch-DR", "leans on the prediction"),
+    "dros": ("DRos", "leans on the prediction"),
+    "dm": ("DM", "the prediction alone: never a headline"),
+}
+"""Estimator → how people call it, and what it is for."""
+_WIDTH: Final = 36
+_FILE: Final = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("log", type=_FILE)
+@click.option("--target", required=True, type=_FILE, help="CSV: action, probability.")
+@click.option("--action", default="action", show_default=True, help="Column of the log.")
+@click.option("--reward", default="reward", show_default=True, help="Column of the log.")
+@click.option("--propensity", default="propensity", show_default=True, help="Column of the log.")
+@click.option("--cluster", help="Column of what belongs together, such as the viewer.")
+@pass_session
+def command(  # noqa: PLR0917  (one argument an option)
+    session: Session,
+    log: Path,
+    target: Path,
+    action: str,
+    reward: str,
+    propensity: str,
+    cluster: str | None,
+) -> None:
+    """Estimate what another policy would have earned, from a log.
+
+    LOG is CSV, plain or gzipped, with a header: the action taken, its reward, and its propensity,
+    which is the exact probability it had. The target gives every action a probability, whatever the
+    context; the column of its actions may be called as in the log. They must sum to 1. A logged
+    action the target does not name has probability 0 there; one that was never logged is predicted
+    to earn the log's mean.
+
+    Intervals are at 95 %, from 1,000 bootstrap draws of whole clusters; without --cluster every row
+    stands for itself, which is too narrow when rows of one viewer are alike. Differences are
+    against the policy that made the log, from the same draws.
+
+    The verdict is ok, warn or refuse. A refused estimate is an answer, too: exit code 0. Exit code
+    1 when a file cannot be used.
+
+    Example: adserver estimate log.csv.gz --target new.csv --action item_id --reward click
+    """
+    from adserver.learn.estimate import estimate, logging_policy  # noqa: PLC0415
+    from adserver.learn.gate import judge  # noqa: PLC0415  (--help stays quick)
+    from adserver.learn.logged import (  # noqa: PLC0415
+        ColumnNames,
+        read_log,
+        read_target,
+        unnamed_rows,
+        weigh,
+    )
+
+    wanted = read_target(target, action)
+    logged = read_log(log, ColumnNames(action, reward, propensity, cluster))
+    evidence = weigh(logged, wanted)
+    ours, former = estimate([evidence, logging_policy(logged.reward)], logged.cluster)
+    judged = judge(ours.support)
+    unnamed = unnamed_rows(logged, wanted)
+    data = _data(ours, former, judged) | {"rows_outside_target": unnamed}
+    session.show(data, "\n".join(_lines(ours, former, judged, unnamed)))
+
+
+def _data(ours: "Estimated", former: "Estimated", judged: "Judged") -> dict[str, Any]:
+    from adserver.learn.estimate import NAMES  # noqa: PLC0415
+
+    found = ours.support
+    difference = ours.less(former)
+    return {
+        "estimates": {name: ours.value(name) for name in NAMES},
+        "ess": _finite(found.ess),
+        "weight_mean": _finite(found.weight_mean),
+        "weight_max": _finite(found.weight_max),
+        "verdict": judged.verdict.value,
+        "why": judged.why,
+        "reasons": judged.reasons,
+        "intervals": {name: ours.interval(name) for name in NAMES},
+        "logged": {"value": former.value("ips"), "interval": former.interval("ips")},
+        "differences": {
+            name: {"value": difference.value(name), "interval": difference.interval(name)}
+            for name in NAMES
+        },
+        "rows": found.rows,
+        "clusters": found.clusters,
+    }
+
+
+def _lines(ours: "Estimated", former: "Estimated", judged: "Judged", unnamed: int) -> Iterator[str]:
+    found = ours.support
+    verdict = {"ok": "OK", "warn": "WARNING", "refuse": "REFUSED"}[judged.verdict.value]
+    for i, reason in enumerate(judged.reasons):
+        yield f"{verdict if not i else '':<9}{reason}"
+    yield ""
+    of = "" if found.clusters == found.rows else f" of {found.clusters:,} clusters"
+    yield (
+        f"{found.rows:,} rows{of}; weights: mean {found.weight_mean:.4g}, "
+        f"largest {found.weight_max:,.4g}, worth {found.ess:,.1f} rows"
+    )
+    if unnamed:
+        yield f"{unnamed:,} rows have an action the target does not name: probability 0"
+    yield f"the policy that made the log earned {_spell(former, 'ips')}"
+    yield ""
+    if judged.verdict.value == "refuse":
+        yield "No estimate: the log cannot tell. What the formulas give is in --json, for audit."
+        return
+    yield f"{'':<11}{'estimate':<{_WIDTH}}{'less what the log earned':<{_WIDTH}}".rstrip()
+    difference = ours.less(former)
+    for name, (word, use) in _NAMES.items():
+        cells = _spell(ours, name), _spell(difference, name, "+")
+        yield f"{word:<11}{cells[0]:<{_WIDTH}}{cells[1]:<{_WIDTH}}{use}".rstrip()
+
+
+def _spell(estimated: "Estimated", name: str, sign: str = "") -> str:
+    value, interval = estimated.value(name), estimated.interval(name)
+    if value is None:
+        return "none"
+    spelt = f"{value:{sign}.4g}"
+    if interval is None:
+        return spelt
+    low, high = (f"{end:{sign}.3g}" for end in interval)
+    return f"{spelt} ({low} to {high})"
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

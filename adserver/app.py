@@ -135,7 +135,13 @@ def _open_engines(
     store = open_store(settings.store, data)
     store.warm(VIEWERS_WALKED_MAX)
     spending = Spending(Ledger(data / "budgets"), counters)
-    snapshots = Snapshots(open_versions(settings, clock), settings.base_url, counters, spending)
+    snapshots = Snapshots(
+        open_versions(settings, clock),
+        settings.base_url,
+        settings.decision_ttl_s,
+        counters,
+        spending,
+    )
     try:
         snapshots.refresh(clock.now_ms())
     except AdserverError:

@@ -14,7 +14,7 @@ import msgspec
 
 from adserver.catalogue.versions import Versions
 from adserver.domain.errors import AdserverError, Broken
-from adserver.edge import json_response, vast_response
+from adserver.edge import json_response, vast_parts
 from adserver.runtime.clock import Clock, SystemClock
 from adserver.runtime.counters import create_counters
 from adserver.runtime.durable import sync_directory
@@ -25,12 +25,12 @@ from adserver.viewer.store import ViewerStore
 
 FRAGMENTS: Final = {
     json_response.VARIANT_FRAGMENT: json_response.variant_fragment,
-    vast_response.VARIANT_FRAGMENT: vast_response.variant_fragment,
+    vast_parts.VARIANT_FRAGMENT: vast_parts.variant_fragment,
 }
 """What a snapshot prepares per variant."""
 MEDIA_FRAGMENTS: Final = {
     json_response.MEDIA_FRAGMENT: json_response.media_fragment,
-    vast_response.MEDIA_FRAGMENT: vast_response.media_fragment,
+    vast_parts.MEDIA_FRAGMENT: vast_parts.media_fragment,
 }
 """What a snapshot prepares per media file."""
 DATA_FORMAT: Final = 1

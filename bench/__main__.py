@@ -11,6 +11,8 @@ from bench.load.schedule import Schedule
 from bench.paths.counts import Effort as CountsEffort
 from bench.paths.counts import compare as compare_counts
 from bench.paths.endpoint import Effort, compare
+from bench.paths.rendering import Effort as RenderingEffort
+from bench.paths.rendering import compare as compare_rendering
 from bench.report import Report
 from bench.servers import running
 from bench.wire import CALLS
@@ -72,6 +74,11 @@ def options() -> argparse.ArgumentParser:
     counts.add_argument("--pairs", type=int, default=CountsEffort().pairs_count)
     counts.set_defaults(measure=measure_counts)
 
+    rendering = commands.add_parser(
+        "rendering", parents=[common], help="a VAST answer and its token, against ElementTree"
+    )
+    rendering.set_defaults(measure=measure_rendering)
+
     kernels = commands.add_parser(
         "kernels", parents=[common], help="kernels against reading, NumPy and faiss"
     )
@@ -116,6 +123,13 @@ def measure_counts(arguments: argparse.Namespace, report: Report) -> bool:
         report.add("World", [f"  {size.describe()}"])
         compared = compare_counts(data, size, CountsEffort(pairs_count=arguments.pairs))
         report.add("Counts kept by a decision", compared.lines())
+    return compared.passed
+
+
+def measure_rendering(_: argparse.Namespace, report: Report) -> bool:
+    """Compare every version of VAST with ElementTree."""
+    compared = compare_rendering(RenderingEffort())
+    report.add("VAST rendering", compared.lines())
     return compared.passed
 
 

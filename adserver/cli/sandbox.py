@@ -213,7 +213,7 @@ class Sandbox:
         clock, store = self.clock, self.store
         counters = Counters(self._directory / "counters", number, self._count)
         spending = Spending(MemoryLedger(self._directory / "budgets"), counters)
-        snapshots = Snapshots(_Source(self.columns), BASE_URL, counters, spending)
+        snapshots = Snapshots(_Source(self.columns), BASE_URL, DECISION_TTL_S, counters, spending)
         snapshots.refresh(clock.now_ms())
         journal = _OfWorker(self._journal, spending.charging(store))
         engines = Engines(

@@ -9,8 +9,8 @@ from adserver.catalogue.columns import MediaFile
 from adserver.domain.request import Player
 
 PLAYERS_REMEMBERED: Final = 256
-RENDERED_VAST: Final = "4"
-"""What every VAST version this server can render begins with."""
+RENDERED_VAST: Final = frozenset({"2", "3", "4"})
+"""Major versions of VAST this server can render."""
 DURATION_MS_MAX: Final = int(np.iinfo(np.int32).max)
 
 
@@ -46,7 +46,7 @@ class Players:
 def reads_vast(player: Player) -> bool:
     """Whether the player takes a VAST version this server can render; saying none excludes none."""
     versions = player.vast_versions
-    return not versions or any(version.startswith(RENDERED_VAST) for version in versions)
+    return not versions or any(version.partition(".")[0] in RENDERED_VAST for version in versions)
 
 
 def fits(player: Player, file: MediaFile) -> bool:

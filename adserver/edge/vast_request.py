@@ -30,8 +30,8 @@ from adserver.domain.request import (
     Viewer,
 )
 from adserver.edge.json_request import is_id
+from adserver.edge.vast_version import version_of
 
-VERSION_DEFAULT: Final = "4.2"
 _UNEXPANDED: Final = re.compile(r"\[.*\]|\$?\{.*\}|%%.*%%|-[12]", re.DOTALL)
 _UNEXPANDED_STARTS: Final = frozenset("[${%-")
 """Looked at first: matching every value with the expression took a third of the time."""
@@ -51,7 +51,7 @@ class VastRequest(Struct, frozen=True, gc=False):
 
     request: AdRequest
     version: str
-    """VAST version asked for."""
+    """VAST version of the answer."""
     request_key: str | None
     """``rid``: the same key within a minute gets the same decision."""
 
@@ -91,7 +91,7 @@ def parse(query: bytes) -> VastRequest:
             intent=_INTENTS.get(words.get("intent", "")), urgency=_number(words, "urgency", 1.0)
         ),
     )
-    return VastRequest(request, words.get("version", VERSION_DEFAULT), _identity(words, "rid"))
+    return VastRequest(request, version_of(words.get("version", "")), _identity(words, "rid"))
 
 
 def _split(query: bytes) -> dict[str, str]:
@@ -102,7 +102,8 @@ def _split(query: bytes) -> dict[str, str]:
     said: dict[str, str] = {}
     for pair in query.decode("ascii", "replace").split("&"):
         name, _, value = pair.partition("=")
-        if "%" in value or "+" in value:
+        # %%CACHEBUSTER%% is no escape of a byte CA, and would no longer be seen to be a macro.
+        if ("%" in value or "+" in value) and not value.startswith("%%"):
             value = unquote_plus(value)
         if said.setdefault(name, value) != value and name in _PRIVACY:
             said[name] = _CONTRADICTION

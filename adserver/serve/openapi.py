@@ -173,7 +173,7 @@ _VAST_PARAMETERS: Final[dict[str, str]] = {
     "intent": "What the viewer is about to do.",
     "urgency": "How pressing that is, 0 to 1.",
     "rid": "Request id: within a minute the same id gets the same answer.",
-    "version": "VAST version wanted; this server answers 4.2.",
+    "version": "VAST version wanted: 2.0, 3.0, 4.0, 4.1, 4.2 (also for any other) or 4.3.",
 }
 
 
@@ -310,7 +310,7 @@ def _vast() -> dict[str, Any]:
     ]
     parameters[0]["example"] = "trailer-preroll"
     return {
-        "summary": "The same decision as VAST 4.2; what cannot be answered is an empty VAST",
+        "summary": "The same decision as VAST; what cannot be answered is an empty VAST",
         "operationId": "vast",
         "parameters": parameters,
         "responses": {

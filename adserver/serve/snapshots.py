@@ -15,7 +15,7 @@ from adserver.decide.player import fits
 from adserver.domain.errors import AdserverError, Broken
 from adserver.domain.request import AdRequest, Player
 from adserver.edge.json_response import JsonAnswers
-from adserver.edge.vast_response import VastAnswers
+from adserver.edge.vast_response import Prepared, VastAnswers
 from adserver.runtime.counters import Counter, Counters
 from adserver.serve.spending import Spending
 from adserver.viewer.codec import encode, new_record, open_record
@@ -57,7 +57,11 @@ class Serving:
     """One snapshot and what is made of it once: decider, budgets and the writers of answers."""
 
     def __init__(
-        self, columns: Columns | None, base_url: str, budgets: Budgets | None = None
+        self,
+        columns: Columns | None,
+        base_url: str,
+        decision_ttl_s: int,
+        budgets: Budgets | None = None,
     ) -> None:
         self.columns = columns
         self.budgets = budgets
@@ -70,10 +74,10 @@ class Serving:
             versions.get("model", ""),
         )
         self.json = JsonAnswers(texts, versions, base_url)
-        self.vast = VastAnswers(texts, base_url)
+        self.vast = VastAnswers(texts, base_url, decision_ttl_s)
         self._shown: dict[int, Shown] = {}
         self._json_media: dict[object, bytes] = {}
-        self._vast_templates: dict[object, bytes] = {}
+        self._vast_templates: dict[object, Prepared] = {}
 
     def shown(self, variant: int, campaign: int) -> Shown:
         """Return what every decision for the variant at this index has in common."""
@@ -102,13 +106,13 @@ class Serving:
             _keep(self._json_media, key, written)
         return written
 
-    def vast_template(self, variant: int, player: Player) -> bytes:
+    def vast_template(self, variant: int, player: Player, version: str) -> Prepared:
         """Return the variant's VAST with the files this player, or a stitching server, can use."""
-        key = (variant, player.mimes, player.width, player.height)
+        key = (variant, version, player.mimes, player.width, player.height)
         template = self._vast_templates.get(key)
         if template is None:
             files = self._files(variant, player, mezzanine=True)
-            template = self.vast.prepared(variant, files)
+            template = self.vast.prepared(variant, files, version)
             _keep(self._vast_templates, key, template)
         return template
 
@@ -141,14 +145,20 @@ class Snapshots:
     """The current ``Serving``: one reference, replaced whole, so no request sees half a swap."""
 
     def __init__(
-        self, source: Source, base_url: str, counters: Counters, spending: Spending
+        self,
+        source: Source,
+        base_url: str,
+        decision_ttl_s: int,
+        counters: Counters,
+        spending: Spending,
     ) -> None:
         self._source = source
         self._spending = spending
         self._base_url = base_url
+        self._decision_ttl_s = decision_ttl_s
         self._counters = counters
         self._stamp: object = None
-        self.current = Serving(None, base_url)
+        self.current = Serving(None, base_url, decision_ttl_s)
 
     def refresh(self, now_ms: int) -> bool:
         """Swap to the published snapshot if it is another; True when it was. Takes its time."""
@@ -164,7 +174,7 @@ class Snapshots:
         if columns is None:
             return False
         budgets = self._spending.budgets(columns, now_ms)
-        serving = Serving(columns, self._base_url, budgets)
+        serving = Serving(columns, self._base_url, self._decision_ttl_s, budgets)
         serving.rehearse(now_ms)
         self.current = serving
         self._counters.add(Counter.SNAPSHOT_SWAPS)

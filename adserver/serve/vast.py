@@ -1,6 +1,7 @@
 """``GET /v1/vast``: always 200 and always XML, for a player knows no other answer."""
 
 import logging
+from functools import partial
 from typing import Final
 
 from starlette.types import Receive, Scope, Send
@@ -10,6 +11,7 @@ from adserver.domain.errors import AdserverError
 from adserver.domain.request import AdRequest
 from adserver.edge import consent, vast_request
 from adserver.edge.json_response import Handles
+from adserver.edge.vast_version import DEFAULT, LAYOUTS
 from adserver.runtime.counters import Counter
 from adserver.serve import asgi
 from adserver.serve.handler import Decisions, Engines, Made
@@ -31,7 +33,7 @@ class VastEndpoint:
     def __init__(self, engines: Engines) -> None:
         self._engines = engines
         self._decisions = Decisions(engines)
-        self._rendering = self._render
+        self._renderings = {version: partial(self._render, version) for version in LAYOUTS}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Answer one ASGI request."""
@@ -42,43 +44,44 @@ class VastEndpoint:
             await asgi.send_answer(send, await self.respond(headers, scope["query_string"], b""))
         else:
             cors = asgi.cross_origin(dict(headers))
-            await asgi.send_answer(send, asgi.Answer(200, XML, self._empty(), cors))
+            empty = self._empty(vast_request.parse(scope["query_string"]).version)
+            await asgi.send_answer(send, asgi.Answer(200, XML, empty, cors))
 
     async def respond(self, headers: asgi.Headers, query: bytes, body: bytes) -> asgi.Answer:  # noqa: ARG002
         """Answer, whatever was asked."""
         seen: asgi.Seen = dict(headers)
+        started_ns = self._engines.clock.monotonic_ns()
+        version = DEFAULT
         try:
-            document = await self._document(query, headers, seen)
+            asked = vast_request.parse(query)
+            version = asked.version
+            objects = asgi.opted_out(seen, headers)
+            verdict = consent.judge(asked.request.consent, header_opt_out=objects)
+            request = consent.reduce(asked.request, verdict)
+            key = None if asked.request_key is None else _KEY + asked.request_key.encode()
+            self._engines.counters.add(Counter.DECISIONS_VAST)
+            render = self._renderings[version]
+            document = await self._decisions.answer(
+                request, verdict, started_ns, render, key, query
+            )
         except AdserverError:  # the request identifier is another's, or a file of ours is damaged
             self._engines.counters.add(Counter.REQUESTS_REFUSED)
-            document = self._empty()
+            document = self._empty(version)
         except Exception:  # noqa: BLE001  (a player that gets no XML hangs)
             self._engines.counters.add(Counter.REQUESTS_FAILED)
             _log.exception("a VAST request failed")
-            document = self._empty()
+            document = self._empty(version)
         return asgi.Answer(200, XML, document, asgi.cross_origin(seen))
 
-    async def _document(self, query: bytes, headers: asgi.Headers, seen: asgi.Seen) -> bytes:
-        started_ns = self._engines.clock.monotonic_ns()
-        asked = vast_request.parse(query)
-        request = asked.request
-        objects = asgi.opted_out(seen, headers)
-        verdict = consent.judge(request.consent, header_opt_out=objects)
-        request = consent.reduce(request, verdict)
-        key = None if asked.request_key is None else _KEY + asked.request_key.encode()
-        self._engines.counters.add(Counter.DECISIONS_VAST)
-        return await self._decisions.answer(
-            request, verdict, started_ns, self._rendering, key, query
-        )
-
-    def _render(self, made: Made, request: AdRequest) -> bytes:
+    def _render(self, version: str, made: Made, request: AdRequest) -> bytes:
         decision, serving = made.decision, made.serving
         handles = self._decisions.handles(made, request, always=True)
         if decision.chosen == NOTHING:
-            return serving.vast.none(handles)
+            return serving.vast.none(handles, version)
         variant = int(decision.ids[IdRow.VARIANT, decision.chosen])
-        return serving.vast.show(serving.vast_template(variant, request.player), handles)
+        template = serving.vast_template(variant, request.player, version)
+        return serving.vast.show(template, handles)
 
-    def _empty(self) -> bytes:
+    def _empty(self, version: str) -> bytes:
         """No ad, and no decision either."""
-        return self._engines.snapshots.current.vast.none(Handles("", "", 0))
+        return self._engines.snapshots.current.vast.none(Handles("", "", 0), version)

@@ -4,6 +4,7 @@ import pytest
 
 from adserver.decide.pipeline import Decider
 from adserver.domain.reasons import Reason
+from adserver.edge.vast_version import LAYOUTS
 from tests.decide.small import DECISION_ID, NOW_MS, campaign, columns, request, variant
 
 
@@ -14,8 +15,10 @@ from tests.decide.small import DECISION_ID, NOW_MS, campaign, columns, request, 
         (["4.2"], True),
         (["4"], True),
         (["2.0", "3.0", "4.0"], True),
-        (["2.0", "3.0"], False),
-        (["3.4"], False),
+        (["2.0", "3.0"], True),
+        (["1.0"], False),
+        (["5.0", "20.0", "VAST"], False),
+        (sorted(LAYOUTS), True),
     ],
 )
 def test_a_player_that_reads_none_of_our_vast_versions_plays_nothing(versions, plays):

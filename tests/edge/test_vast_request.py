@@ -1,5 +1,7 @@
 """The VAST tag: what is unclear counts as not said, except about privacy."""
 
+from urllib.parse import quote
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from adserver.domain.request import AdRequest, Consent
 from adserver.edge.consent import judge
 from adserver.edge.vast_request import parse
+from adserver.edge.vast_version import LAYOUTS
 
 
 def test_every_parameter_is_read():
@@ -38,6 +41,7 @@ UNSAID = [
     b"placement=p&viewer=&w=&mimes=&lang=",
     b"placement=p&viewer=[IFA]&w=[PLAYERWIDTH]&h=-1&mimes=[MEDIAMIME]&kw=[A],[B]&lang=-1",
     b"placement=p&viewer=%5BIFA%5D&w=${W}&urgency=%%U%%&device={device}&intent=-2",
+    b"placement=p&viewer=%%ADVERTISING_ID%%&lang=%%CACHEBUSTER%%&city=%25%25CITY%25%25",
     b"placement=p&w=70000&h=1e9&urgency=nan&min_duration_s=inf&max_duration_s=-3",
     b"placement=p&w=wide&device=fridge&intent=loiter&skippable=maybe&cattax=x",
     b"placement=p&unknown=1&=2&&&=&x",
@@ -85,6 +89,45 @@ def test_about_privacy_the_unclear_closes_the_gate(privacy):
 def test_a_clear_no_leaves_it_open(privacy):
     consent = parse(b"placement=p&" + privacy).request.consent
     assert judge(consent, header_opt_out=False).personal
+
+
+NOT_OF_PRIVACY = (
+    "placement viewer w h mimes min_duration_s max_duration_s skippable content_id cat cattax kw"
+    " lang country region city device intent urgency dosage_token rid version"
+)
+
+
+@pytest.mark.parametrize("macro", ["[M]", "%%M%%", "%%CAFE%%", "${M}", "{M}", "%5BM%5D", "-1", ""])
+def test_a_macro_nobody_filled_in_says_nothing_anywhere(macro):
+    for name in NOT_OF_PRIVACY.split():
+        query = f"placement=p&{name}={macro}" if name != "placement" else f"placement={macro}"
+        asked = parse(query.encode())
+        assert asked.request == AdRequest("p" if name != "placement" else ""), name
+        assert (asked.request_key, asked.version) == (None, "4.2")
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered"),
+    [
+        *((version, version) for version in LAYOUTS),
+        ("2", "2.0"),
+        ("3", "3.0"),
+        ("4", "4.2"),
+        ("2.0.1", "2.0"),
+        ("4.1.0", "4.1"),
+        ("1.0", "4.2"),
+        ("5.0", "4.2"),
+        ("4.9", "4.2"),
+        ("3.1", "4.2"),
+        ("VAST4", "4.2"),
+        ("².0", "4.2"),
+        (" 3.0", "4.2"),
+        (".", "4.2"),
+        ("4.2\n", "4.2"),
+    ],
+)
+def test_a_version_is_answered_with_itself_or_the_nearest(asked, answered):
+    assert parse(b"version=" + quote(asked).encode()).version == answered
 
 
 @given(st.binary())

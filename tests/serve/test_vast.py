@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import xmlschema
 
+from adserver.edge.vast_version import LAYOUTS
 from adserver.journal.reader import JournalReader
 from adserver.runtime.entropy import SystemEntropy
+from tests.edge.vast_order import faults
 from tests.serve.small import PLACEMENT, VIEWERS, fill, running, settings_of
 
 XSD = Path(__file__).parents[3] / "shared/reference/vast/vast_4.2.xsd"
@@ -20,7 +22,7 @@ QUERIES = [
     f"placement={PLACEMENT}&viewer=likes-north&gdpr_consent=[GDPRCONSENT]",
     f"placement={PLACEMENT}&w=1280&h=720&mimes=video/mp4",
     f"placement={PLACEMENT}&mimes=video/webm",
-    f"placement={PLACEMENT}&version=3.0",
+    f"placement={PLACEMENT}&version=9.9",
     "placement=elsewhere",
     "placement=%FF%00",
     "",
@@ -48,6 +50,17 @@ def test_every_answer_is_valid_by_the_schema(api):
     schema = xmlschema.XMLSchema(XSD)
     for query in QUERIES:
         schema.validate(ask(api, query))
+
+
+@pytest.mark.parametrize("version", LAYOUTS)
+def test_every_version_is_answered_on_every_path(api, version):
+    for query in QUERIES:
+        document = ask(api, f"version={version}&{query}")
+        assert f'<VAST version="{version}"' in document
+        assert faults(document) == []
+    other = api.request("POST", f"/v1/vast?version={version}")
+    assert (other.status_code, faults(other.text)) == (200, [])
+    assert f'<VAST version="{version}"' in other.text
 
 
 @pytest.mark.parametrize("viewer", [*VIEWERS, "never-met"])

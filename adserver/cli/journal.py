@@ -41,15 +41,21 @@ def _lines(found: JournalStats) -> Iterator[str]:
     yield _line("  shown", found.shown, f"{found.surprises:,} surprises")
     yield from (_line(f"  none, {word}", count) for word, count in _most(found.none))
     yield from (_line(f"outcome {word}", count) for word, count in _most(found.outcomes))
+    yield _line("annoyed", found.annoyed, "skipped at the first chance, muted or closed")
     yield from (_line(f"event {word}", count) for word, count in _most(found.events))
     yield _line("duplicate events", found.duplicates)
-    yield _line("unmatched events", found.unmatched, "of no decision here, or too late")
+    yield _line("late events", found.late, "after their decision was closed")
+    yield _line("unmatched events", found.unmatched, "of no decision here, or far too late")
     damage = found.damage
     yield _line("damaged blocks", damage.damaged_blocks, f"{damage.skipped_bytes:,} bytes skipped")
     yield _line("torn tails", damage.torn_tails, "a crash, or a write under way")
     if damage.newer_blocks or damage.unknown_rows:
         yield _line("blocks from later versions", damage.newer_blocks, "not counted")
-        yield _line("rows from later versions", damage.unknown_rows, "not counted")
+        yield _line("rows not understood", damage.unknown_rows, "not counted")
+    if damage.unreadable_segments:
+        yield _line("segments not readable", damage.unreadable_segments)
+    if found.repeated:
+        yield _line("decisions repeated", found.repeated, "a copied segment; counted once")
 
 
 def _most(counts: dict[str, int]) -> list[tuple[str, int]]:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from adserver.journal.framing import Damage, RowDecoder, block_over
-from adserver.journal.join import SLACK_MS, WINDOW_MS
+from adserver.journal.outcomes import GRACE_MS, LENGTH_MS_MAX
 from adserver.journal.schema import DecisionRow, EventRow, Row
-from adserver.journal.segment import SEGMENT_AGE_MS_MAX, Segment, segments
+from adserver.journal.segment import SEGMENT_AGE_MS_MAX, SLACK_MS, Segment, segments
 from adserver.runtime.entropy import decision_time_ms
 
 CHUNK_BYTES: Final = 1 << 18
@@ -57,7 +57,7 @@ def find_decision(directory: Path, decision_id: bytes) -> Found | None:
 def _segments_of(directory: Path, made_ms: int) -> Iterator[Segment]:
     """Yield the segments that may hold the decision or an event in its window."""
     first_ms = made_ms - SEGMENT_AGE_MS_MAX - SLACK_MS
-    last_ms = made_ms + WINDOW_MS + SLACK_MS
+    last_ms = made_ms + LENGTH_MS_MAX + GRACE_MS + SLACK_MS
     return (segment for segment in segments(directory) if first_ms <= segment.start_ms <= last_ms)
 
 

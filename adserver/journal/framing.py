@@ -25,7 +25,7 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from adserver.journal.schema import SCHEMA_VERSION, Row
+from adserver.journal.schema import SCHEMA_VERSION, EventRow, Row
 
 MAGIC: Final = b"\xff\xfejrnl\r\n"
 """Begins with bytes no UTF-8 text holds, so that no text in a row looks like a block."""
@@ -55,6 +55,8 @@ class Damage(Struct):
     """Intact, but written by a version with a later schema."""
     unknown_rows: int = 0
     """Of a kind or with a value this version does not know."""
+    unreadable_segments: int = 0
+    """Not to be opened: taken away meanwhile, not a file, or not ours to read."""
 
     @property
     def any(self) -> bool:
@@ -105,11 +107,16 @@ class Framer:
         return True
 
 
+class _Passed(Struct, array_like=True, tag=1, gc=False):
+    """A decision of which nothing is read."""
+
+
 class RowDecoder:
     """Payloads to rows. One for each thread."""
 
     def __init__(self) -> None:
         self._rows = msgspec.msgpack.Decoder(list[Row])
+        self._events = msgspec.msgpack.Decoder(list[EventRow | _Passed])
         self._raws = msgspec.msgpack.Decoder(list[msgspec.Raw])
         self._row: msgspec.msgpack.Decoder[Row] = msgspec.msgpack.Decoder(Row)
 
@@ -122,6 +129,15 @@ class RowDecoder:
             return self._rows.decode(block.payload)
         except msgspec.DecodeError:
             return self._known(block, damage)
+
+    def events(self, block: Block, damage: Damage) -> list[EventRow]:
+        """Return only the events of a block; its decisions cost a tenth of being decoded."""
+        rows: list[EventRow | _Passed] | list[Row]
+        try:
+            rows = [] if block.version > SCHEMA_VERSION else self._events.decode(block.payload)
+        except msgspec.DecodeError:
+            rows = self._known(block, damage)
+        return [row for row in rows if type(row) is EventRow]
 
     def _known(self, block: Block, damage: Damage) -> list[Row]:
         try:

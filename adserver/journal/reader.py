@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from adserver.journal.framing import Damage, RowDecoder, scan
-from adserver.journal.schema import Row
+from adserver.journal.framing import Block, Damage, RowDecoder, scan
+from adserver.journal.schema import EventRow, Row
 from adserver.journal.segment import Segment, segments
 
 
@@ -40,11 +40,24 @@ class JournalReader:
 
     def blocks(self, segment: Segment) -> Iterator[list[Row]]:
         """Yield the rows of a segment, block by block."""
-        with segment.path.open("rb") as file:
+        for block in self._intact(segment):
+            yield self._decoder.rows(block, self.damage)
+
+    def events(self, segment: Segment) -> Iterator[list[EventRow]]:
+        """Yield the events alone of a segment, block by block."""
+        for block in self._intact(segment):
+            yield self._decoder.events(block, self.damage)
+
+    def _intact(self, segment: Segment) -> Iterator[Block]:
+        try:
+            file = segment.path.open("rb")
+        except OSError:
+            self.damage.unreadable_segments += 1
+            return
+        with file:
             size = file.seek(0, 2)
             # An empty file cannot be mapped; one is there between a worker's open and its write.
             if size == 0:
                 return
             with closing(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)) as mapped:
-                for block in scan(mapped, self.damage):
-                    yield self._decoder.rows(block, self.damage)
+                yield from scan(mapped, self.damage)

@@ -95,6 +95,10 @@ class DecisionRow(Struct, array_like=True, tag=1, frozen=True, gc=False):
     """Campaigns that budget or pacing held back, by index into the catalogue version: the first
     ``decision.THROTTLED_MAX`` of them."""
     full: Full | None = None
+    duration_ms: int = -1
+    """Length of what was shown; -1 for nothing, and in rows written before the field was."""
+    skip_after_ms: int = -1
+    """How far in it could be skipped; -1 also when never."""
 
     @property
     def shown(self) -> bool:
@@ -124,7 +128,7 @@ class EventRow(Struct, array_like=True, tag=2, frozen=True, gc=False):
 Row = DecisionRow | EventRow
 
 
-def decision_row(
+def decision_row(  # noqa: PLR0913  (what a decision was made from, field by field)
     decision: Decision,
     request: AdRequest,
     versions: tuple[str, str, str],
@@ -132,6 +136,7 @@ def decision_row(
     pseudonym: bytes | None = None,
     surprise_allowed: bool = False,
     full: Full | None = None,
+    length_ms: tuple[int, int] = (-1, -1),
 ) -> DecisionRow:
     """Return the row of a decision, its arrays copied out of the worker's scratch.
 
@@ -149,6 +154,8 @@ def decision_row(
         Whether the viewer had surprise budget left.
     full : Full, optional
         The whole inputs, for the sample.
+    length_ms : tuple of int
+        Of what was shown: its duration, and how far in it could be skipped; -1 where neither.
     """
     reason = decision.reason
     content = request.content
@@ -192,6 +199,7 @@ def decision_row(
         decision.rest_best_p_complete,
         decision.throttled,
         full,
+        *length_ms,
     )
 
 

@@ -11,6 +11,8 @@ from adserver.runtime.durable import sync_directory
 SUFFIX: Final = ".seg"
 SEGMENT_AGE_MS_MAX: Final = 60_000
 SEGMENT_BYTES_MAX: Final = 64 << 20
+SLACK_MS: Final = 60_000
+"""Longest a row may stand in a segment begun after the row's own time."""
 _BUFFERS_MAX: Final = 512
 """Byte strings given to one system call; Linux refuses more than 1024."""
 

@@ -1,15 +1,19 @@
 """What a journal holds, counted in one pass."""
 
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 from msgspec import Struct, field
+from numpy.typing import NDArray
 
 from adserver.domain.event import EventType
 from adserver.domain.reasons import Reason
 from adserver.journal.framing import Damage
-from adserver.journal.join import Join, Joined
-from adserver.journal.reader import JournalReader
-from adserver.journal.schema import DecisionRow, EventRow, Row
+from adserver.journal.outcomes import GRACE_MS, Outcome, Outcomes, Resolved
+from adserver.journal.schema import DecisionRow
+from adserver.journal.segment import segments
 
 
 class JournalStats(Struct):
@@ -29,15 +33,21 @@ class JournalStats(Struct):
     events: dict[str, int] = field(default_factory=dict)
     """Event → heard in time, each once a decision."""
     duplicates: int = 0
+    late: int = 0
     unmatched: int = 0
+    repeated: int = 0
+    """Decisions that stand in the journal once more: a segment was copied."""
     outcomes: dict[str, int] = field(default_factory=dict)
     """Outcome → shown decisions."""
+    annoyed: int = 0
+    """Shown decisions of known outcome whose viewer was annoyed."""
     first_ms: int | None = None
+    """Of decisions."""
     last_ms: int | None = None
     damage: Damage = field(default_factory=Damage)
 
 
-def read_stats(directory: Path, now_ms: int) -> JournalStats:
+def read_stats(directory: Path, now_ms: int, grace_ms: int = GRACE_MS) -> JournalStats:
     """Count everything in a journal.
 
     Parameters
@@ -46,40 +56,48 @@ def read_stats(directory: Path, now_ms: int) -> JournalStats:
         Of the segments; an absent one is an empty journal.
     now_ms : int
         Outcomes are told as of this time.
+    grace_ms : int
+        How long after a variant's end its beacons are waited for.
     """
-    reader = JournalReader(directory)
-    join: Join[None] = Join()
-    stats = JournalStats(damage=reader.damage)
-    for segment in reader.segments():
+    stats = JournalStats()
+    for segment in segments(directory):
         stats.segments += 1
-        stats.bytes += segment.path.stat().st_size
-        for joined in join.closed(segment.start_ms):
-            _add_outcome(stats, joined)
-        for rows in reader.blocks(segment):
-            for row in rows:
-                _add_row(stats, row, join)
-    for joined in join.remaining(now_ms):
-        _add_outcome(stats, joined)
-    stats.duplicates, stats.unmatched = join.duplicates, join.unmatched
+        # Gone meanwhile, or no file: the join tells that it could not be read.
+        with suppress(OSError):
+            stats.bytes += segment.path.stat().st_size
+    joined = Outcomes(directory, now_ms=now_ms, grace_ms=grace_ms)
+    for batch in joined:
+        _add(stats, batch)
+    stats.duplicates, stats.late = joined.duplicates, joined.late
+    stats.unmatched, stats.repeated = joined.unmatched, joined.repeated
+    stats.damage = joined.damage
     return stats
 
 
-def _add_row(stats: JournalStats, row: Row, join: Join[None]) -> None:
-    stats.first_ms = row.time_ms if stats.first_ms is None else min(stats.first_ms, row.time_ms)
-    stats.last_ms = row.time_ms if stats.last_ms is None else max(stats.last_ms, row.time_ms)
-    if isinstance(row, EventRow):
-        join.event(row)
-        return
-    stats.decisions += 1
-    stats.drawn += row.drawn
-    stats.surprises += row.surprise
-    stats.full += row.full is not None
-    if row.shown:
-        stats.shown += 1
-        join.show(row.decision_id, row.time_ms, None)
-    else:
-        word = _reason_word(row)
-        stats.none[word] = stats.none.get(word, 0) + 1
+def _add(stats: JournalStats, batch: Resolved) -> None:
+    for row in batch.rows:
+        stats.drawn += row.drawn
+        stats.surprises += row.surprise
+        stats.full += row.full is not None
+        if not row.shown:
+            word = _reason_word(row)
+            stats.none[word] = stats.none.get(word, 0) + 1
+    stats.decisions += len(batch.rows)
+    times = [row.time_ms for row in batch.rows]
+    first_ms, last_ms = min(times), max(times)
+    stats.first_ms = first_ms if stats.first_ms is None else min(stats.first_ms, first_ms)
+    stats.last_ms = last_ms if stats.last_ms is None else max(stats.last_ms, last_ms)
+    shown = batch.outcome != Outcome.NOTHING
+    stats.shown += int(np.count_nonzero(shown))
+    stats.annoyed += int(np.count_nonzero(batch.known & batch.annoyed))
+    _count(stats.outcomes, {each.word: batch.outcome == each for each in Outcome if each})
+    _count(stats.events, {each.word: batch.events & 1 << each != 0 for each in EventType})
+
+
+def _count(into: dict[str, int], found: Mapping[str, NDArray[np.bool_]]) -> None:
+    for word, where in found.items():
+        if count := int(np.count_nonzero(where)):
+            into[word] = into.get(word, 0) + count
 
 
 def _reason_word(row: DecisionRow) -> str:
@@ -88,11 +106,3 @@ def _reason_word(row: DecisionRow) -> str:
     except ValueError:
         # A later version's reason: its number says more than nothing.
         return str(row.reason)
-
-
-def _add_outcome(stats: JournalStats, joined: Joined[None]) -> None:
-    word = joined.outcome.word
-    stats.outcomes[word] = stats.outcomes.get(word, 0) + 1
-    for event in EventType:
-        if joined.events >> event & 1:
-            stats.events[event.word] = stats.events.get(event.word, 0) + 1

@@ -272,6 +272,10 @@ class Decisions:
     def _keep(self, made: Made, request: AdRequest) -> None:
         """Count the decision and offer it to the journal, which copies what it needs."""
         decision, serving = made.decision, made.serving
+        length_ms = (-1, -1)
+        if decision.chosen != NOTHING:
+            variant, campaign, _ = decision.ids[:, decision.chosen].tolist()
+            length_ms = serving.shown(variant, campaign).length_ms
         self.engines.journal.offer(
             decision_row(
                 decision,
@@ -280,6 +284,7 @@ class Decisions:
                 pseudonym=_pseudonym(made, request),
                 surprise_allowed=decision.surprise_allowed,
                 full=_full(made, request) if _sampled(decision, request) else None,
+                length_ms=length_ms,
             )
         )
         count = self.engines.counters.add

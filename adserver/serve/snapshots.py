@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from adserver.budget.budgets import Budgets
-from adserver.catalogue.columns import CREATIVE, MEDIA_CLASS, Columns
+from adserver.catalogue.columns import CREATIVE, DURATION_MS, MEDIA_CLASS, SKIP_AFTER_MS, Columns
 from adserver.decide.pipeline import Decider
 from adserver.decide.player import fits
 from adserver.domain.errors import AdserverError, Broken
@@ -49,6 +49,8 @@ class Shown(Struct, frozen=True, gc=False):
     variant: str
     campaign_key: int
     creative_key: int
+    length_ms: tuple[int, int]
+    """Duration, and how far in it can be skipped."""
     prepared: bytes
     """Its part of a JSON answer."""
 
@@ -84,10 +86,12 @@ class Serving:
         shown = self._shown.get(variant)
         if shown is None:
             columns = self._columns()
+            duration_ms, skip_ms = columns.variants[[DURATION_MS, SKIP_AFTER_MS], variant].tolist()
             shown = Shown(
                 columns.texts["variant"][variant].decode(),
                 int(columns.campaign_keys[campaign]),
                 int(columns.creative_keys[columns.variants[CREATIVE, variant]]),
+                (duration_ms, skip_ms),
                 self.json.prepared(variant),
             )
             _keep(self._shown, variant, shown)

@@ -9,8 +9,7 @@ from adserver.domain.event import EventType
 from adserver.journal import find
 from adserver.journal.find import find_decision
 from adserver.journal.framing import MAGIC, Damage, Framer, block_over, scan
-from adserver.journal.join import SLACK_MS
-from adserver.journal.segment import SEGMENT_AGE_MS_MAX, SegmentWriter
+from adserver.journal.segment import SEGMENT_AGE_MS_MAX, SLACK_MS, SegmentWriter
 from adserver.runtime.entropy import SystemEntropy, new_decision_id
 from tests.journal import rows as make
 

@@ -2,9 +2,9 @@
 
 from adserver.domain.event import EventType
 from adserver.journal.framing import Damage
-from adserver.journal.join import SLACK_MS, WINDOW_MS
+from adserver.journal.outcomes import GRACE_MS, LENGTH_MS_MAX
 from adserver.journal.schema import Full, decision_row
-from adserver.journal.segment import SegmentWriter
+from adserver.journal.segment import SLACK_MS, SegmentWriter
 from adserver.journal.stats import JournalStats, read_stats
 from tests.journal import rows as make
 
@@ -28,7 +28,7 @@ def test_an_absent_journal_counts_nothing(tmp_path):
 
 
 def test_everything_is_counted(tmp_path):
-    late_ms = NOW_MS + WINDOW_MS + SLACK_MS + 10_000
+    late_ms = NOW_MS + LENGTH_MS_MAX + GRACE_MS + SLACK_MS
     write(tmp_path, 0, NOW_MS, make.shown(1), surprise(2), make.refused(3), make.event(1))
     write(
         tmp_path,
@@ -54,8 +54,10 @@ def test_everything_is_counted(tmp_path):
         none={"below_threshold": 2},
         events={"impression": 1, "complete": 1, "skip": 1},
         duplicates=1,
-        unmatched=2,
+        late=1,
+        unmatched=1,
         outcomes={"completed": 1, "skipped": 1, "unplayed": 1, "playing": 1},
+        annoyed=1,
         first_ms=NOW_MS,
         last_ms=late_ms,
         damage=Damage(damaged_blocks=1, skipped_bytes=7),

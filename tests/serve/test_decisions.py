@@ -165,6 +165,10 @@ def test_each_decision_is_journaled_once_and_names_nobody(data):
         answer["decision_id"].replace("-", "") for answer in answers
     ]
     assert [row.pseudonym is not None for row in rows] == [True, True, False, False]
+    lengths = [(row.duration_ms, row.skip_after_ms) for row in rows]
+    assert lengths == [
+        (answer["duration_ms"], answer.get("skip_after_ms", -1)) for answer in answers
+    ]
     assert rows[0].full is not None
     assert rows[0].full.viewer is not None
     assert rows[2].full is not None

@@ -165,6 +165,7 @@ def _open_engines(
         deadline_ms=settings.deadline_ms,
         body_bytes_max=settings.body_bytes_max,
         decision_ttl_s=settings.decision_ttl_s,
+        tcf_vendor_id=settings.tcf_vendor_id,
     )
 
 

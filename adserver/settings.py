@@ -94,6 +94,11 @@ class Settings:
     decision_ttl_s: int = _setting(
         3600, _whole(1, 30 * 86_400), "How long a decision's beacons are accepted."
     )
+    tcf_vendor_id: int = _setting(
+        0,
+        _whole(0, 65_535),
+        "Our id in the IAB's global vendor list; 0 leaves vendor consent unchecked.",
+    )
     log_level: str = _setting(
         "info", _log_level, "How much the server says: " + ", ".join(LOG_LEVELS)
     )

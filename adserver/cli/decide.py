@@ -75,8 +75,6 @@ def _decide(session: Session, body: bytes, number: float | None, *, whole: bool)
 
 
 def _account(session: Session, body: bytes, number: float | None) -> "Account":
-    import msgspec  # noqa: PLC0415
-
     from adserver.decide.hold_out import held_out  # noqa: PLC0415
     from adserver.decide.pipeline import Decider  # noqa: PLC0415
     from adserver.domain.reasons import Reason  # noqa: PLC0415
@@ -94,10 +92,13 @@ def _account(session: Session, body: bytes, number: float | None) -> "Account":
         problem = Problem(str(data), "publish one: adserver catalogue publish FILE")
         raise InvalidInput("there is no catalogue to decide from", [problem])
     request = json_request.parse(body)
-    verdict = consent.judge(request.consent, header_opt_out=False)
+    vendor = session.settings.tcf_vendor_id
+    verdict = consent.judge(request.consent, header_opt_out=False, vendor=vendor)
     request = consent.reduce(request, verdict)
     viewer_id = request.viewer.id
     viewer = None if viewer_id is None else _viewer(session, viewer_id, columns.meta.dim)
+    if viewer is not None:
+        viewer = consent.limit(viewer, verdict.may)
     decision_id = new_decision_id(now_ms, entropy)
     if number is None:
         number = draw(load_or_create(data, entropy).draw.secret, decision_id, CHOICE)
@@ -105,8 +106,10 @@ def _account(session: Session, body: bytes, number: float | None) -> "Account":
     if viewer_id is not None and held_out(viewer_id, columns.meta.policy.hold_out):
         decision = decider.gate(Reason.HELD_OUT, now_ms, decision_id)
     else:
-        decision = decider.decide(request, viewer, now_ms, decision_id, number)
-    return account(decision, request, viewer, columns, consent=msgspec.to_builtins(verdict))
+        decision = decider.decide(
+            request, viewer, now_ms, decision_id, number, house_only=verdict.house_only
+        )
+    return account(decision, request, viewer, columns, consent=verdict.told())
 
 
 def _viewer(session: Session, viewer_id: str, dim: int) -> "OpenRecord | None":

@@ -231,6 +231,7 @@ class Sandbox:
             open_explain=False,
             deadline_ms=DEADLINE_MS,
             body_bytes_max=BODY_BYTES_MAX,
+            tcf_vendor_id=0,
             decision_ttl_s=DECISION_TTL_S,
         )
         return _Worker(engines, DecisionEndpoint(engines), TrackEndpoint(engines))

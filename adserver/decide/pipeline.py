@@ -82,6 +82,7 @@ class Decider:
             place.floor_cpm_micros: _below_floor(columns, place.floor_cpm_micros)
             for place in meta.placements.values()
         }
+        self._paid = (columns.campaign_times[TIER] < HOUSE_TIER).astype(np.uint8)
         self._arrays = self._all_arrays()  # kept: the frame holds only their addresses
         self._frame = make_frame(self._arrays)
 
@@ -107,7 +108,7 @@ class Decider:
             policy.surprises_per_day,
         )
 
-    def decide(
+    def decide(  # noqa: PLR0913 - what a decision depends on, and nothing else
         self,
         request: AdRequest,
         viewer: OpenRecord | None,
@@ -115,6 +116,8 @@ class Decider:
         decision_id: bytes,
         draw: float,
         pacing: Pacing = UNPACED,
+        *,
+        house_only: bool = False,
     ) -> Decision:
         """Return the decision for one request.
 
@@ -133,6 +136,9 @@ class Decider:
             Uniform in [0, 1), derived from the decision id.
         pacing : Pacing
             Who is held back by budget or pacing.
+        house_only : bool
+            Paid campaigns are out: the viewer did not consent to be advertised to. When that is
+            what stopped the last candidates, the decision is the gate ``consent``.
         """
         columns = self.columns
         meta = columns.meta
@@ -170,12 +176,14 @@ class Decider:
             NO_STATE if viewer is None else viewer.state,
             viewer.vector if viewer is not None and personal else self._stranger,
             self._players.playable(player),
-            self._closed[place.floor_cpm_micros],
+            self._paid if house_only else self._closed[place.floor_cpm_micros],
             pacing.pace,
             self._outcome,
         )
         outcome = OUTCOME.unpack_from(self._outcome_bytes)
         reason = None if chosen != NOTHING else self._reason(outcome)
+        if house_only and reason is Reason.BUDGET:
+            return self.gate(Reason.CONSENT, now_ms, decision_id)
         return self._decision(
             outcome, now_ms, decision_id, draw, chosen=chosen, reason=reason, moment=moment
         )

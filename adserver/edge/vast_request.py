@@ -36,6 +36,8 @@ _UNEXPANDED: Final = re.compile(r"\[.*\]|\$?\{.*\}|%%.*%%|-[12]", re.DOTALL)
 _UNEXPANDED_STARTS: Final = frozenset("[${%-")
 """Looked at first: matching every value with the expression took a third of the time."""
 _PRIVACY: Final = ("gdpr", "gdpr_consent", "gpp", "us_privacy", "coppa")
+_UNREADABLE_LENGTH: Final = CONSENT_LENGTH_MAX + 1
+"""Too long stays too long: a string cut to what is read could be another one."""
 _CONTRADICTION: Final = "contradiction"
 _NO: Final = frozenset({"0", "false"})
 _YES: Final = frozenset({"1", "true"})
@@ -118,8 +120,8 @@ def _consent(privacy: list[str | None]) -> Consent:
     gdpr, tcf, gpp, us_privacy, coppa = privacy
     return Consent(
         gdpr=None if not gdpr else gdpr.lower() not in _NO,
-        tcf=tcf[:CONSENT_LENGTH_MAX] if tcf else None,
-        gpp=gpp[:CONSENT_LENGTH_MAX] if gpp else None,
+        tcf=tcf[:_UNREADABLE_LENGTH] if tcf else None,
+        gpp=gpp[:_UNREADABLE_LENGTH] if gpp else None,
         us_privacy=us_privacy[:ID_LENGTH_MAX] if us_privacy else None,
         coppa=bool(coppa and coppa.lower() not in _NO),
     )

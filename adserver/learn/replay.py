@@ -18,6 +18,7 @@ from adserver.domain.decision import THROTTLED_MAX, Decision, ValueRow
 from adserver.domain.errors import Broken
 from adserver.domain.request import AdRequest
 from adserver.domain.viewer import in_space
+from adserver.edge.consent import Verdict
 from adserver.journal.schema import DecisionRow, decision_of
 from adserver.viewer.codec import open_record
 from kernels import choice
@@ -113,7 +114,14 @@ def replay_inputs(row: DecisionRow, columns: Columns) -> list[Compared]:
     if viewer is not None:
         viewer = in_space(viewer, columns.meta.dim)
     again = Decider(columns).decide(
-        request, viewer, row.time_ms, row.decision_id, row.draw, _pacing(row, columns)
+        request,
+        viewer,
+        row.time_ms,
+        row.decision_id,
+        row.draw,
+        _pacing(row, columns),
+        house_only=row.full.consent is not None
+        and msgspec.json.decode(row.full.consent, type=Verdict).house_only,
     )
     logged = decision_of(row)
     exact = (

@@ -3,7 +3,6 @@
 import logging
 from typing import Final
 
-import msgspec
 from starlette.types import Receive, Scope, Send
 
 from adserver.decide.explain import explain
@@ -62,7 +61,8 @@ class DecisionEndpoint:
             if request.explain and not engines.open_explain:
                 engines.bearers.require(seen, "read")
             objects = asgi.opted_out(seen, headers)
-            verdict = consent.judge(request.consent, header_opt_out=objects)
+            vendor = engines.tcf_vendor_id
+            verdict = consent.judge(request.consent, header_opt_out=objects, vendor=vendor)
             request = consent.reduce(request, verdict)
             key = seen.get(b"idempotency-key")
             answer = await self._decisions.answer(
@@ -96,4 +96,4 @@ class DecisionEndpoint:
         self._engines.counters.add(Counter.DECISIONS_EXPLAINED)
         columns = made.serving.columns
         told = {} if columns is None else explain(columns, made.decision, request, made.viewer)
-        return render_explanation(told | {"consent": msgspec.to_builtins(made.verdict)})
+        return render_explanation(told | {"consent": made.verdict.told()})

@@ -7,6 +7,7 @@ end.
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -14,13 +15,14 @@ from msgspec import Struct
 
 from adserver.budget.budgets import Budgets
 from adserver.decide.hold_out import held_out
-from adserver.decide.pipeline import UNPACED, Decider, Pacing
+from adserver.decide.pipeline import UNPACED, Pacing
 from adserver.decide.unready import unready
 from adserver.domain.decision import NOTHING, Decision, IdRow
 from adserver.domain.errors import AdserverError
 from adserver.domain.reasons import Reason
 from adserver.domain.request import NO_VIEWER, AdRequest
 from adserver.domain.viewer import OpenRecord, in_space, pseudonym
+from adserver.edge import consent
 from adserver.edge.consent import Verdict
 from adserver.edge.json_response import Handles
 from adserver.edge.token import MAY_UPDATE, SURPRISE, TokenBody, Tokens
@@ -79,6 +81,7 @@ class Engines(Struct, frozen=True):
     deadline_ms: int
     body_bytes_max: int
     decision_ttl_s: int
+    tcf_vendor_id: int
 
 
 class Made(Struct, gc=False):
@@ -88,12 +91,13 @@ class Made(Struct, gc=False):
     serving: Serving
     deadline_ns: int
     verdict: Verdict
-    raw: bytes | None = None
-    """The viewer record as stored."""
     viewer: OpenRecord | None = None
+    """The viewer's record, as far as consent allows it to be used."""
 
 
 Render = Callable[[Made, AdRequest], bytes]
+Decide = Callable[[float, Pacing], Decision]
+"""A decision that only waits for its draw and for who is held back."""
 
 
 class Decisions:
@@ -158,29 +162,25 @@ class Decisions:
             return Made(unready(now_ms, decision_id), serving, deadline_ns, verdict)
 
         engines.spending.ledger.count_request()
-        raw = viewer = None
+        viewer = None
         viewer_id = request.viewer.id
         if viewer_id is not None:
             left_ns = deadline_ns - clock.monotonic_ns()
             if left_ns > 0:
-                raw, viewer = await self._read(viewer_id, left_ns, serving)
+                viewer = await self._read(viewer_id, left_ns, serving, verdict)
         share = decider.columns.meta.policy.hold_out
         if clock.monotonic_ns() >= deadline_ns:
             decision = decider.gate(Reason.DEADLINE, now_ms, decision_id)
         elif viewer_id is not None and held_out(viewer_id, share):
             decision = decider.gate(Reason.HELD_OUT, now_ms, decision_id)
         else:
-            decision = self._decide(decider, budgets, request, viewer, now_ms, decision_id)
-        return Made(decision, serving, deadline_ns, verdict, raw, viewer)
+            house = verdict.house_only
+            decide = partial(decider.decide, request, viewer, now_ms, decision_id, house_only=house)
+            decision = self._decide(decide, budgets, now_ms, decision_id)
+        return Made(decision, serving, deadline_ns, verdict, viewer)
 
     def _decide(
-        self,
-        decider: Decider,
-        budgets: Budgets,
-        request: AdRequest,
-        viewer: OpenRecord | None,
-        now_ms: int,
-        decision_id: bytes,
+        self, decide: Decide, budgets: Budgets, now_ms: int, decision_id: bytes
     ) -> Decision:
         """Decide among what can be paid, and reserve the price of what is shown.
 
@@ -195,7 +195,7 @@ class Decisions:
                 pacing = UNPACED
                 if budgets.holds_back:
                     pacing = Pacing(budgets.pace, draw(key, decision_id, PACING))
-                decision = decider.decide(request, viewer, now_ms, decision_id, number, pacing)
+                decision = decide(number, pacing)
                 if not budgets.close_full(decision.ids[IdRow.CAMPAIGN], now_ms):
                     break
             if not decision.shown or budgets.reserve(_campaign(decision), now_ms):
@@ -204,24 +204,24 @@ class Decisions:
         # Without the campaigns that have a budget there is nothing left to reserve.
         pacing = Pacing(budgets.unbudgeted, 0.0)
         number = draw(key, decision_id, CHOICE_UNBUDGETED)
-        return decider.decide(request, viewer, now_ms, decision_id, number, pacing)
+        return decide(number, pacing)
 
     async def _read(
-        self, viewer_id: str, left_ns: int, serving: Serving
-    ) -> tuple[bytes | None, OpenRecord | None]:
+        self, viewer_id: str, left_ns: int, serving: Serving, verdict: Verdict
+    ) -> OpenRecord | None:
         """Get the viewer's record; where the store fails, the decision is contextual."""
         count = self.engines.counters.add
         try:
             raw = await self.engines.store.get(viewer_id, left_ns / _NS_PER_S)
             if raw is None:
                 count(Counter.VIEWERS_UNKNOWN)
-                return None, None
-            viewer = codec.open_record(raw)
+                return None
+            viewer = consent.limit(codec.open_record(raw), verdict.may)
         except AdserverError:
             count(Counter.VIEWER_READS_FAILED)
-            return None, None
+            return None
         columns = serving.columns
-        return raw, viewer if columns is None else in_space(viewer, columns.meta.dim)
+        return viewer if columns is None else in_space(viewer, columns.meta.dim)
 
     def _overran(self, made: Made) -> bool:
         return (
@@ -318,14 +318,17 @@ def _sampled(decision: Decision, request: AdRequest) -> bool:
     return request.explain or int.from_bytes(decision.decision_id[-2:], "big") < _SAMPLED_BELOW
 
 
-def _full(made: Made, request: AdRequest) -> Full:
+def _full(made: Made, request: AdRequest) -> Full | None:
     """Gather the whole inputs, without the viewer's id and without the key of the pseudonym.
 
-    With either of them in it the journal could name a viewer who asked to be forgotten.
+    With either of them in it the journal could name a viewer who asked to be forgotten. A record
+    that is not to be measured by is not kept, and nothing else would replay.
     """
+    viewer = made.viewer
+    if viewer is not None and not made.verdict.may.measure:
+        return None
     asked = msgspec.json.encode(msgspec.structs.replace(request, viewer=NO_VIEWER))
     allowed = msgspec.json.encode(made.verdict)
-    if made.raw is None:
+    if viewer is None:
         return Full(asked, None, allowed)
-    record = msgspec.structs.replace(codec.decode(made.raw), pseudonym_key=_NO_KEY)
-    return Full(asked, codec.encode(record), allowed)
+    return Full(asked, codec.close_record(viewer, pseudonym_key=_NO_KEY), allowed)

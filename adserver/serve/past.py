@@ -14,6 +14,7 @@ from adserver.domain.request import AdRequest
 from adserver.domain.units import format_time_ms
 from adserver.domain.viewer import OpenRecord
 from adserver.edge import problem as problems
+from adserver.edge.consent import Verdict
 from adserver.journal.find import Found, find_decision
 from adserver.journal.schema import DecisionRow, decision_of, request_of
 from adserver.runtime.clock import Clock
@@ -81,7 +82,7 @@ def inputs_of(row: DecisionRow) -> tuple[AdRequest, OpenRecord | None]:
 
 def _consent(row: DecisionRow) -> Any:
     kept = None if row.full is None else row.full.consent
-    return None if kept is None else msgspec.json.decode(kept)
+    return None if kept is None else msgspec.json.decode(kept, type=Verdict).told()
 
 
 class PastEndpoint:

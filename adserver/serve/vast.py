@@ -56,7 +56,8 @@ class VastEndpoint:
             asked = vast_request.parse(query)
             version = asked.version
             objects = asgi.opted_out(seen, headers)
-            verdict = consent.judge(asked.request.consent, header_opt_out=objects)
+            vendor = self._engines.tcf_vendor_id
+            verdict = consent.judge(asked.request.consent, header_opt_out=objects, vendor=vendor)
             request = consent.reduce(asked.request, verdict)
             key = None if asked.request_key is None else _KEY + asked.request_key.encode()
             self._engines.counters.add(Counter.DECISIONS_VAST)

@@ -159,6 +159,24 @@ def open_record(raw: bytes) -> OpenRecord:
     )
 
 
+def close_record(viewer: OpenRecord, *, pseudonym_key: bytes) -> bytes:
+    """Lay an opened record out again, under another key: ``open_record`` backwards."""
+    header = _HEADER.pack(
+        VERSION,
+        len(viewer.vector),
+        _OPTED_OUT if viewer.opted_out else 0,
+        viewer.intent,
+        pseudonym_key,
+        viewer.vector_ms,
+        viewer.last_seen_ms,
+        viewer.intent_ms,
+        viewer.weight_complete,
+        viewer.weight_annoyed,
+        len(viewer.state),
+    )
+    return b"".join((header, viewer.vector.tobytes(), viewer.state.tobytes()))
+
+
 def decode(raw: bytes) -> ViewerRecord:
     """Read the whole record; its vector is a read-only view of ``raw``."""
     opened = open_record(raw)

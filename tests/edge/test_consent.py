@@ -1,17 +1,61 @@
-"""The gate closes on every signal it cannot read, and on every refusal it can."""
+"""The gate: every row of the action table, every signal, the stricter of any two."""
 
+import itertools
+
+import msgspec
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from adserver.domain.request import AdRequest, Consent, Geo, Viewer
-from adserver.edge.consent import ALL, NONE, OPEN, judge, reduce
+from adserver.domain.request import (
+    NO_CONSENT_SIGNALS,
+    NO_GEO,
+    AdRequest,
+    Consent,
+    ForeignId,
+    Geo,
+    Viewer,
+)
+from adserver.domain.viewer import ViewerRecord
+from adserver.edge import consent, tcf
+from adserver.edge.consent import ALL, NONE, OPEN, OPTED_OUT, May, limit, reduce
+from adserver.viewer.codec import encode, open_record
+from tests.edge import encoded, strings
 
+EVERYTHING = encoded.tc_string(consents=range(1, 12), features={1})
+OBJECTING = encoded.gpp({8: encoded.text_of("000001" + "10" * 3 + "01" + "10" * 16)})
+CONTENT = encoded.gpp({8: encoded.text_of("000001" + "10" * 5 + "00" * 12 + "10" * 3)})
+CHILD = encoded.gpp({8: encoded.text_of("000001" + "10" * 14 + "01" + "10" * 5)})
+
+
+def judge(signals, *, header_opt_out=False, vendor=0):
+    return consent.judge(signals, header_opt_out=header_opt_out, vendor=vendor)
+
+
+LONG = encoded.gpp({2: encoded.tc_string(vendor_consents={4_000})})
 CLOSING = {
     "gdpr": (Consent(gdpr=True), True),
-    "gdpr with a string": (Consent(gdpr=True, tcf="CPx"), True),
-    "a string alone": (Consent(tcf="CPx"), True),
+    "gdpr with a bad string": (Consent(gdpr=True, tcf="CPx"), True),
+    "gdpr with an empty string": (Consent(gdpr=True, tcf=""), True),
+    "a bad string alone": (Consent(tcf="CPx"), True),
     "an empty string": (Consent(tcf=""), True),
-    "a string where gdpr is denied": (Consent(gdpr=False, tcf="CPx"), False),
-    "gpp": (Consent(gpp="DBA"), False),
+    "a good string beside a bad section": (
+        Consent(tcf=EVERYTHING, gpp=encoded.gpp({2: "CPx"})),
+        True,
+    ),
+    "a bad section": (Consent(gpp=encoded.gpp({2: "CPx"})), True),
+    "everything granted, but opted out": (Consent(tcf=EVERYTHING, opt_out=True), True),
+    "everything granted, but gpp unread": (Consent(tcf=EVERYTHING, gpp="DBA"), True),
+    "both strings good, and together too long": (
+        Consent(tcf=encoded.tc_string(vendor_consents={20_000}), gpp=LONG),
+        True,
+    ),
+    "gpp unread": (Consent(gpp="DBA"), False),
+    "gpp empty": (Consent(gpp=""), False),
+    "gpp opt-out": (Consent(gpp=OBJECTING), False),
+    "gpp child": (Consent(gpp=CHILD), False),
+    "gpp opt-out where gdpr is denied": (Consent(gdpr=False, gpp=OBJECTING), False),
     "opt-out": (Consent(opt_out=True), False),
     "coppa": (Consent(coppa=True), False),
     "us opt-out": (Consent(us_privacy="1YYN"), False),
@@ -25,9 +69,12 @@ CLOSING = {
 OPENING = [
     Consent(),
     Consent(gdpr=False),
+    Consent(gdpr=False, tcf="CPx"),
+    Consent(gdpr=False, gpp=encoded.gpp({2: "CPx"})),
     Consent(us_privacy="1YNN"),
     Consent(us_privacy="1---"),
     Consent(us_privacy=""),
+    Consent(gpp=CONTENT),
     Consent(gdpr=False, coppa=False, opt_out=False, us_privacy="1NNY"),
 ]
 
@@ -39,23 +86,179 @@ def test_closes(signals, applies, header):
     assert verdict.may == NONE
     assert not verdict.personal
     assert verdict.applies is applies
-    assert verdict.purposes == ()
+
+
+def test_what_is_too_long_together_is_good_alone():
+    assert judge(Consent(tcf=encoded.tc_string(vendor_consents={20_000}))).valid
+    assert judge(Consent(gpp=LONG)).valid
 
 
 @pytest.mark.parametrize("signals", OPENING)
 def test_opens_unless_the_browser_objects(signals):
-    assert judge(signals, header_opt_out=False) == OPEN
-    assert judge(signals, header_opt_out=True).may == NONE
+    assert judge(signals) == OPEN
+    assert judge(signals, header_opt_out=True) == OPTED_OUT
     assert OPEN.may == ALL
 
 
-def test_what_may_not_be_used_is_not_there_any_more():
-    request = AdRequest(
-        "p",
-        viewer=Viewer(id="ml-1"),
-        geo=Geo(country="NL", city="Rotterdam", lat=51.92345, lon=4.47891),
+@pytest.mark.parametrize("signals", [Consent(gdpr=True, tcf=EVERYTHING), Consent(tcf=EVERYTHING)])
+def test_everything_granted_is_everything_allowed(signals):
+    verdict = judge(signals)
+    assert verdict.may is ALL
+    assert (verdict.applies, verdict.valid, verdict.house_only) == (True, True, False)
+    assert verdict.purposes == tuple(range(1, 12))
+    assert judge(signals, header_opt_out=True).may == NONE
+
+
+@given(st.sets(st.integers(1, 11)), st.booleans(), st.sampled_from(["tcf", "gpp"]))
+def test_the_action_table(purposes, precise, where):
+    text = encoded.tc_string(consents=purposes, features={1} if precise else ())
+    signals = Consent(tcf=text) if where == "tcf" else Consent(gpp=encoded.gpp({2: text}))
+    verdict = judge(signals)
+    known = 1 in purposes
+    assert verdict.may == May(
+        read_id=known,
+        use_profile=known and 4 in purposes,
+        update_profile=known and 3 in purposes,
+        measure=known and 7 in purposes,
+        precise_geo=precise,
     )
-    closed = reduce(request, judge(Consent(opt_out=True), header_opt_out=False))
-    assert closed.viewer.id is None
+    assert verdict.house_only is (2 not in purposes)
+    assert verdict.purposes == tuple(sorted(purposes))
+    assert (verdict.applies, verdict.valid) == (True, True)
+
+
+def test_legitimate_interest_suffices_for_2_and_7_and_for_nothing_else():
+    text = encoded.tc_string(consents={1}, interests=range(1, 12))
+    verdict = judge(Consent(tcf=text))
+    assert verdict.purposes == (1,)
+    assert verdict.may == May(
+        read_id=True, use_profile=False, update_profile=False, measure=True, precise_geo=False
+    )
+    assert not verdict.house_only
+    only = judge(Consent(tcf=encoded.tc_string(interests=range(1, 12))))
+    assert only.may == NONE
+    assert not only.house_only
+
+
+@given(*[st.sets(st.integers(1, 11))] * 2)
+def test_of_two_strings_the_stricter(one, other):
+    texts = [encoded.tc_string(consents=each) for each in (one, other)]
+    both = judge(Consent(tcf=texts[0], gpp=encoded.gpp({2: texts[1]})))
+    expected = judge(Consent(tcf=encoded.tc_string(consents=one & other)))
+    assert both == expected
+
+
+@pytest.mark.parametrize("row", strings.TCF, ids=strings.by_meaning(strings.TCF))
+@pytest.mark.parametrize("vendor", [0, 7, 12])
+def test_no_truncation_allows_more(row, vendor):
+    whole = judge(Consent(gdpr=True, tcf=row["string"]), vendor=vendor)
+    core_length = len(row["string"].partition(".")[0])
+    for end in range(core_length):
+        cut = judge(Consent(gdpr=True, tcf=row["string"][:end]), vendor=vendor)
+        assert cut.may == NONE or cut == whole
+        assert cut.valid is (tcf.decode(row["string"][:end], vendor) is not None)
+        if end < core_length - 3:
+            assert (cut.valid, cut.purposes, cut.may) == (False, (), NONE)
+
+
+def test_a_vendor_is_checked_only_when_one_is_named():
+    text = encoded.tc_string(consents=range(1, 12), vendor_consents={7})
+    assert judge(Consent(tcf=text)).may.read_id
+    assert judge(Consent(tcf=text), vendor=7).may.read_id
+    stranger = judge(Consent(tcf=text), vendor=8)
+    assert stranger.may == NONE
+    assert stranger.house_only
+    assert stranger.valid
+
+
+RESTRICTED = {
+    (0, "consents"): False,
+    (1, "consents"): True,
+    (2, "consents"): False,
+    (0, "interests"): False,
+    (1, "interests"): False,
+    (2, "interests"): True,
+}
+
+
+@pytest.mark.parametrize(("case", "open_"), RESTRICTED.items())
+def test_publisher_restrictions_are_ours_only(case, open_):
+    kind, basis = case
+    fields = {"vendor_consents": {7, 8}, "vendor_interests": {7, 8}, basis: {2}}
+    text = encoded.tc_string(**fields, restrictions=[(2, kind, {7})])
+    assert judge(Consent(tcf=text), vendor=7).house_only is not open_
+    assert judge(Consent(tcf=text), vendor=8).house_only is False
+
+
+FULL = AdRequest(
+    "p",
+    viewer=Viewer(id="ml-1", ids=(ForeignId("crm", "7"),)),
+    consent=Consent(tcf=EVERYTHING),
+    geo=Geo(country="NL", city="Rotterdam", lat=51.92345, lon=4.47891),
+)
+
+
+def reduced(purposes, features=(), **signals):
+    text = encoded.tc_string(consents=purposes, features=features)
+    return reduce(FULL, judge(Consent(tcf=text, **signals)))
+
+
+def test_what_may_not_be_used_is_not_there_any_more():
+    closed = reduce(FULL, judge(Consent(opt_out=True)))
+    assert closed.viewer == Viewer()
     assert (closed.geo.lat, closed.geo.lon, closed.geo.country) == (51.9, 4.5, "NL")
-    assert reduce(request, OPEN) is request
+    assert reduced({2, 3, 4, 7}).viewer == Viewer()
+    assert reduced({1, 2}).viewer == Viewer(id="ml-1")
+    assert reduced({1, 4}).viewer == FULL.viewer
+    assert reduced({1, 4}).geo.lat == 51.9
+    assert reduced({1, 4}, {1}).geo == FULL.geo
+    assert reduced((), {1}).geo == FULL.geo
+
+
+@pytest.mark.parametrize("signals", [{"coppa": True}, {"gpp": CHILD}])
+def test_a_child_is_nowhere(signals):
+    assert reduced(range(1, 12), {1}, **signals).geo == NO_GEO
+    assert reduced(range(1, 12), {1}, **signals).viewer == Viewer()
+
+
+def test_no_consent_string_goes_any_further():
+    for purposes, features in itertools.product([(), range(1, 12)], [(), {1}]):
+        assert reduced(purposes, features).consent is NO_CONSENT_SIGNALS
+    untouched = AdRequest("p", viewer=Viewer(id="ml-1"))
+    assert reduce(untouched, OPEN) is untouched
+
+
+def test_without_the_profile_only_doses_caps_and_suppressions_are_left():
+    record = ViewerRecord(
+        pseudonym_key=bytes(16),
+        vector=np.ones(3, np.float32),
+        vector_ms=5,
+        weight_complete=1.0,
+        weight_annoyed=2.0,
+        intent=3,
+        intent_ms=6,
+    )
+    opened = open_record(encode(record))
+    without = limit(opened, msgspec.structs.replace(ALL, use_profile=False))
+    assert without.vector.tolist() == [0.0, 0.0, 0.0]
+    assert (without.weight_complete, without.weight_annoyed) == (0.0, 0.0)
+    assert (without.intent, without.intent_ms, without.vector_ms) == (0, 0, 0)
+    assert without.opted_out
+    assert without.state is opened.state
+    assert limit(opened, ALL) is opened
+
+
+def test_an_explanation_says_four_things():
+    told = judge(Consent(tcf=encoded.tc_string(consents={1, 4}))).told()
+    assert told == {
+        "applies": True,
+        "valid": True,
+        "purposes": [1, 4],
+        "may": {
+            "read_id": True,
+            "use_profile": True,
+            "update_profile": False,
+            "measure": False,
+            "precise_geo": False,
+        },
+    }

@@ -72,7 +72,6 @@ def test_without_a_placement_there_is_still_a_request():
         b"gdpr_consent=[GDPRCONSENT]",
         b"gdpr_consent=-1",
         b"gdpr_consent=" + b"C" * 9000,
-        b"gdpr=0&gdpr_consent=CPx",
         b"gpp=DBA",
         b"us_privacy=1YYN",
         b"us_privacy=[US_PRIVACY]",
@@ -82,13 +81,16 @@ def test_without_a_placement_there_is_still_a_request():
 )
 def test_about_privacy_the_unclear_closes_the_gate(privacy):
     consent = parse(b"placement=p&viewer=ml-1&" + privacy).request.consent
-    assert not judge(consent, header_opt_out=False).personal
+    assert not judge(consent, header_opt_out=False, vendor=0).personal
 
 
-@pytest.mark.parametrize("privacy", [b"gdpr=0", b"gdpr=false&coppa=0", b"gdpr=&gdpr_consent="])
+@pytest.mark.parametrize(
+    "privacy",
+    [b"gdpr=0", b"gdpr=0&gdpr_consent=CPx", b"gdpr=false&coppa=0", b"gdpr=&gdpr_consent="],
+)
 def test_a_clear_no_leaves_it_open(privacy):
     consent = parse(b"placement=p&" + privacy).request.consent
-    assert judge(consent, header_opt_out=False).personal
+    assert judge(consent, header_opt_out=False, vendor=0).personal
 
 
 NOT_OF_PRIVACY = (
@@ -142,4 +144,4 @@ def test_nothing_is_ever_an_error(query):
 )
 def test_a_privacy_parameter_said_twice_and_differently_closes_the_gate(query):
     asked = parse(b"placement=home&viewer=ml-42&" + query)
-    assert not judge(asked.request.consent, header_opt_out=False).personal
+    assert not judge(asked.request.consent, header_opt_out=False, vendor=0).personal

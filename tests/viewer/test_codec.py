@@ -17,7 +17,14 @@ from adserver.domain.viewer import (
     SuppressionCause,
     SuppressionKind,
 )
-from adserver.viewer.codec import GROUP_KEYS_MAX, decode, encode, new_record, open_record
+from adserver.viewer.codec import (
+    GROUP_KEYS_MAX,
+    close_record,
+    decode,
+    encode,
+    new_record,
+    open_record,
+)
 from tests.viewer.records import plain, records
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -43,6 +50,12 @@ def test_an_open_record_shows_the_same_without_copying(record):
         assert view.flags.c_contiguous
         assert view.base is not None
     assert (opened.vector.dtype, opened.state.dtype) == (np.float32, np.uint32)
+
+
+@given(records())
+def test_a_closed_record_is_the_record_under_the_other_key(record):
+    closed = close_record(open_record(encode(record)), pseudonym_key=KEY)
+    assert closed == encode(structs.replace(record, pseudonym_key=KEY))
 
 
 def test_state_is_laid_out_as_kernels_read_it():

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from starlette.types import StatelessLifespan
 
 from adserver.budget.ledger import Ledger
+from adserver.catalogue.pages import PastPages
 from adserver.catalogue.shelf import Shelf
 from adserver.domain.errors import AdserverError
 from adserver.edge import problem as problems
@@ -26,6 +27,7 @@ from adserver.runtime.entropy import Entropy, SystemEntropy
 from adserver.runtime.keys import load_or_create
 from adserver.serve import openapi, worker
 from adserver.serve.auth import Bearers
+from adserver.serve.click import ClickEndpoint
 from adserver.serve.decisions import DecisionEndpoint
 from adserver.serve.direct import Endpoint
 from adserver.serve.handler import Engines
@@ -34,7 +36,7 @@ from adserver.serve.once import Once
 from adserver.serve.past import Past, PastEndpoint
 from adserver.serve.snapshots import Snapshots
 from adserver.serve.spending import TICK_S, Spending
-from adserver.serve.track import TrackEndpoint
+from adserver.serve.track import Beacons, TrackEndpoint
 from adserver.serve.vast import VastEndpoint
 from adserver.settings import Settings
 from adserver.start import (
@@ -91,12 +93,14 @@ def build_app(
         settings, number, workers, clock or SystemClock(), entropy or SystemEntropy()
     )
     decide, vast = DecisionEndpoint(engines), VastEndpoint(engines)
+    beacons, pages = Beacons(engines), PastPages(open_versions(settings, engines.clock))
     description = msgspec.json.encode(openapi.document(settings.base_url))
     app = Application(
         routes=[
             Route(DECISIONS, decide),
             Route(VAST, vast),
-            Route("/v1/track/{event}", TrackEndpoint(engines)),
+            Route("/v1/track/{event}", TrackEndpoint(beacons)),
+            Route("/v1/click", ClickEndpoint(beacons, engines.snapshots, pages)),
             Route(
                 "/v1/decisions/{decision_id}",
                 PastEndpoint(open_past(settings), engines.bearers, engines.clock),

@@ -172,6 +172,7 @@ def _texts(
             creative.id.encode() for campaign in campaigns for creative in campaign.creatives
         ),
         "variant": pack(variant.id.encode() for _, _, variant in read_order(catalogue)),
+        "landing_page": pack(variant.click_url.encode() for _, _, variant in read_order(catalogue)),
         **{name: pack(per_variant(render)) for name, render in fragments.items()},
         **{name: pack(per_media(render)) for name, render in media_fragments.items()},
     }

@@ -19,7 +19,7 @@ from adserver.catalogue.columns import ARRAYS, Columns, Meta, Texts, Versions
 from adserver.domain.errors import Broken
 from adserver.runtime.durable import sync_directory
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 """Version of the layout; raise it when ``Columns``, ``Meta`` or the fragments change."""
 _DOCUMENT = "meta.msgpack"
 _REPAIR = "publish the catalogue again (`adserver catalogue publish FILE`) to compile it anew"

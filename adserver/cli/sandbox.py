@@ -37,7 +37,7 @@ from adserver.serve.handler import Engines
 from adserver.serve.once import Once
 from adserver.serve.snapshots import Snapshots
 from adserver.serve.spending import Spending
-from adserver.serve.track import TrackEndpoint
+from adserver.serve.track import Beacons, TrackEndpoint
 from adserver.start import FRAGMENTS, MEDIA_FRAGMENTS
 from adserver.viewer.codec import encode
 from adserver.viewer.store import Change
@@ -234,7 +234,7 @@ class Sandbox:
             tcf_vendor_id=0,
             decision_ttl_s=DECISION_TTL_S,
         )
-        return _Worker(engines, DecisionEndpoint(engines), TrackEndpoint(engines))
+        return _Worker(engines, DecisionEndpoint(engines), TrackEndpoint(Beacons(engines)))
 
     def ask(self, worker: int, body: bytes) -> Answered:
         """Answer an ad request."""

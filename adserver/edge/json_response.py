@@ -79,7 +79,16 @@ class JsonAnswers:
         Where players reach this server.
     """
 
-    __slots__ = ("_files", "_prepared", "_second", "_tail", "_track", "_until", "_variant_ids")
+    __slots__ = (
+        "_click",
+        "_files",
+        "_prepared",
+        "_second",
+        "_tail",
+        "_track",
+        "_until",
+        "_variant_ids",
+    )
 
     def __init__(
         self, texts: Mapping[str, Table], versions: Mapping[str, str], base_url: str
@@ -90,6 +99,8 @@ class JsonAnswers:
         self._tail = b'"versions":' + msgspec.json.encode(versions)
         url = msgspec.json.encode(f"{base_url}/v1/track/{{event}}?d=").decode()
         self._track = f',"tracking_url":{url[:-1]}'
+        url = msgspec.json.encode(f"{base_url}/v1/click?d=").decode()
+        self._click = f',"click_url":{url[:-1]}'
         self._second = -1
         self._until = ""
 
@@ -109,8 +120,13 @@ class JsonAnswers:
         prepared: bytes,
         media: bytes,
         explanation: bytes | None,
+        *,
+        clicks: bool,
     ) -> bytes:
-        """Answer with the chosen variant; ``prepared`` and ``media`` were written before."""
+        """Answer with the chosen variant; ``prepared`` and ``media`` were written before.
+
+        ``clicks`` says whether it has a landing page.
+        """
         value: list[float] = decision.values[:, decision.chosen].tolist()
         measures = (
             f',"relevance":{number(value[ValueRow.RELEVANCE])}'
@@ -118,7 +134,10 @@ class JsonAnswers:
             f',"propensity":{number(decision.propensity)}'
             f',"surprise":{"true" if decision.surprise else "false"},"media":['
         )
-        report = f']{self._track}{handles.token}","expires_at":"{self._time(handles.expires_ms)}",'
+        token = handles.token
+        click = f'{self._click}{token}"' if clicks else ""
+        until = self._time(handles.expires_ms)
+        report = f']{self._track}{token}"{click},"expires_at":"{until}",'
         return b"".join(
             (
                 f'{{"decision_id":"{handles.decision_id}","action":"show",'.encode(),

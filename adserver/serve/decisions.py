@@ -88,9 +88,11 @@ class DecisionEndpoint:
         if decision.chosen == NOTHING:
             return serving.json.none(decision, handles, explanation)
         variant, campaign, _ = decision.ids[:, decision.chosen].tolist()
-        prepared = serving.shown(variant, campaign).prepared
+        shown = serving.shown(variant, campaign)
         media = serving.json_media(variant, request.player)
-        return serving.json.show(decision, handles, prepared, media, explanation)
+        return serving.json.show(
+            decision, handles, shown.prepared, media, explanation, clicks=shown.clicks
+        )
 
     def _explain(self, made: Made, request: AdRequest) -> bytes:
         self._engines.counters.add(Counter.DECISIONS_EXPLAINED)

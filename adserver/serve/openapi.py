@@ -74,6 +74,8 @@ class Show(Struct, tag_field="action", tag="show", forbid_unknown_fields=True):
     """Put the event's name in place of ``{event}``."""
     expires_at: str
     versions: Versions
+    click_url: str | UnsetType = UNSET
+    """Counts the click and leads to the landing page; absent without one."""
     explanation: Explanation | UnsetType = UNSET
 
 
@@ -135,6 +137,7 @@ SHOW_EXAMPLE: Final[dict[str, Any]] = {
         }
     ],
     "tracking_url": "http://127.0.0.1:8080/v1/track/{event}?d=TOKEN",
+    "click_url": "http://127.0.0.1:8080/v1/click?d=TOKEN",
     "expires_at": "2026-01-31T13:00:00.000Z",
     "versions": {"catalogue": "c1", "policy": "p1", "model": "m1"},
 }
@@ -195,6 +198,7 @@ def document(base_url: str) -> dict[str, Any]:
             "/v1/decisions/{decision_id}": {"get": _past()},
             "/v1/vast": {"get": _vast()},
             "/v1/track/{event}": {"get": _track()},
+            "/v1/click": {"get": _click()},
             "/livez": {"get": _page("Whether the process answers", "live", "Live")},
             "/readyz": {"get": _readyz()},
             "/metrics": {"get": _text("Counters for Prometheus", "metrics", "text/plain")},
@@ -322,6 +326,26 @@ def _vast() -> dict[str, Any]:
     }
 
 
+_TOKEN: Final[dict[str, Any]] = {
+    "name": "d",
+    "in": "query",
+    "required": True,
+    "schema": {"type": "string"},
+    "description": "The token of the decision.",
+}
+
+
+def _click() -> dict[str, Any]:
+    page = {"location": {"schema": {"type": "string", "format": "uri"}}}
+    kinds = (problems.FORGED_TOKEN, problems.NOT_FOUND, problems.METHOD_NOT_ALLOWED)
+    return {
+        "summary": "Count a click and lead to the landing page of what was shown",
+        "operationId": "click",
+        "parameters": [_TOKEN],
+        "responses": {"302": {"description": "Counted once", "headers": page}, **_problems(*kinds)},
+    }
+
+
 def _track() -> dict[str, Any]:
     return {
         "summary": "Report what happened to a shown preroll",
@@ -333,13 +357,7 @@ def _track() -> dict[str, Any]:
                 "required": True,
                 "schema": {"type": "string", "enum": list(EVENTS_BY_WORD)},
             },
-            {
-                "name": "d",
-                "in": "query",
-                "required": True,
-                "schema": {"type": "string"},
-                "description": "The token of the decision.",
-            },
+            _TOKEN,
         ],
         "responses": {
             "204": {"description": "Durable; a repeat is counted once"},

@@ -53,6 +53,8 @@ class Shown(Struct, frozen=True, gc=False):
     """Duration, and how far in it can be skipped."""
     prepared: bytes
     """Its part of a JSON answer."""
+    clicks: bool
+    """Whether it has a landing page."""
 
 
 class Serving:
@@ -93,6 +95,7 @@ class Serving:
                 int(columns.creative_keys[columns.variants[CREATIVE, variant]]),
                 (duration_ms, skip_ms),
                 self.json.prepared(variant),
+                bool(columns.texts["landing_page"][variant]),
             )
             _keep(self._shown, variant, shown)
         return shown

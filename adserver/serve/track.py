@@ -32,8 +32,8 @@ REMEMBERED_AFTER_EXPIRY_S: Final = 60
 class TrackEndpoint:
     """Takes every event on one path."""
 
-    def __init__(self, engines: Engines) -> None:
-        self._engines = engines
+    def __init__(self, beacons: "Beacons") -> None:
+        self._beacons = beacons
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Answer one ASGI request."""
@@ -46,16 +46,45 @@ class TrackEndpoint:
             event = EVENTS_BY_WORD.get(scope["path_params"]["event"])
             if event is None:
                 raise asgi.Refused(problems.NOT_FOUND, "There is no such event")
-            await self._take(event, scope["query_string"])
+            now_ms = self._beacons.now_ms()
+            await self._beacons.take(
+                event, self._beacons.open(scope["query_string"], now_ms), now_ms
+            )
+        except Expired:
+            await asgi.refuse(send, asgi.Refused(problems.EXPIRED_TOKEN), cors)
+            return
         except AdserverError as error:
             await asgi.refuse(send, asgi.refusal_of(error), cors)
             return
         await asgi.answer(send, 204, [asgi.NO_STORE, *cors], b"")
 
-    async def _take(self, event: EventType, query: bytes) -> None:
+
+class Beacons:
+    """What a player reports, opened and kept."""
+
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
+
+    def now_ms(self) -> int:
+        """Return the time that events are kept with."""
+        return self._engines.clock.now_ms()
+
+    async def take(self, event: EventType, body: TokenBody, now_ms: int) -> None:
+        """Make an event durable; it counts the first time.
+
+        A repeat is not journaled again, but for one that comes before the first is durable: who
+        reads the journal counts (decision, event) once.
+
+        Raises
+        ------
+        Refused
+            It could not be made durable.
+        """
         engines = self._engines
-        now_ms = engines.clock.now_ms()
-        body = self._open(query, now_ms)
+        once = body.decision_id + bytes((event,))
+        if engines.store.seen(once):
+            engines.counters.add(Counter.BEACONS_DUPLICATE)
+            return
         row = EventRow(
             body.decision_id,
             event,
@@ -70,7 +99,7 @@ class TrackEndpoint:
         change = Charged(
             viewer_id=body.viewer_id if counts else None,
             update=self._impression(body, now_ms) if counts else keep,
-            once=body.decision_id + bytes((event,)),
+            once=once,
             once_expires_s=body.expires_ms // MILLISECONDS_PER_SECOND + REMEMBERED_AFTER_EXPIRY_S,
             account=body.account if event is EventType.IMPRESSION else 0,
             price=body.price,
@@ -84,17 +113,25 @@ class TrackEndpoint:
             raise asgi.Refused(problems.UNAVAILABLE, str(error), None, [retry]) from error
         engines.counters.add(Counter.BEACONS_ACCEPTED if first else Counter.BEACONS_DUPLICATE)
 
-    def _open(self, query: bytes, now_ms: int) -> TokenBody:
-        """Return what the token carries; refuse one that is not ours or no longer valid."""
+    def open(self, query: bytes, now_ms: int) -> TokenBody:
+        """Return what the token carries.
+
+        Raises
+        ------
+        Refused
+            It is not one of ours.
+        Expired
+            It is, and came too late; carries the body.
+        """
         count = self._engines.counters.add
         try:
             return self._engines.tokens.open(_token(query), now_ms)
         except Forged as error:
             count(Counter.BEACONS_FORGED)
             raise asgi.Refused(problems.FORGED_TOKEN) from error
-        except Expired as error:
+        except Expired:
             count(Counter.BEACONS_EXPIRED)
-            raise asgi.Refused(problems.EXPIRED_TOKEN) from error
+            raise
 
     async def _pseudonym(self, body: TokenBody) -> bytes | None:
         if body.viewer_id is None:

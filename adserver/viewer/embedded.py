@@ -103,6 +103,11 @@ class EmbeddedStore:
                 txn.put(key, new, db=self._records)
         return True
 
+    def seen(self, once: bytes) -> bool:
+        """Look the key up; LMDB shows only what is committed, and commits only what is flushed."""
+        with self._speaking(), self._env.begin() as txn:
+            return self._once.get(txn, once, 0) is not None
+
     def load(self, records: Iterable[tuple[str, bytes]]) -> int:
         """Store all records in one transaction."""
         count = 0

@@ -63,6 +63,13 @@ class ViewerStore(Protocol):
         """
         ...
 
+    def seen(self, once: bytes) -> bool:
+        """Whether a ``once`` key was durably seen before, in any process; quick (some 2 µs).
+
+        False promises nothing: only ``transact`` tells first from duplicate.
+        """
+        ...
+
     def load(self, records: Iterable[tuple[str, bytes]]) -> int:
         """Store all records, or none, replacing those there are; return how many. Durable."""
         ...

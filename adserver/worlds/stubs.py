@@ -151,6 +151,10 @@ class StubStore:
                 self._records[change.viewer_id] = new
         return True
 
+    def seen(self, once: bytes) -> bool:
+        """Whether the key was seen before."""
+        return once in self._once
+
     def load(self, records: Iterable[tuple[str, bytes]]) -> int:
         """Store all records."""
         taken = dict(records)

@@ -41,6 +41,10 @@ def _increment(raw: bytes | None) -> bytes:
     return b"%d" % (int(raw or b"0") + 1)
 
 
+def _refuse(_: bytes | None) -> bytes:
+    raise ValueError("planted")
+
+
 def count_up(url: str, events: bytes | None, result: Connection) -> None:
     """Increment counters in batches, each event at most once; send how many were applied."""
     with closing(open_store(url, Path())) as store:
@@ -199,6 +203,15 @@ class ViewerStoreContract:
         assert store.transact([put("a", b"1", event), put("b", b"2", event)]) == [True, False]
         assert store.transact([put("a", b"3", event), put("a", b"4", b"other")]) == [False, True]
         assert (get(store, "a"), get(store, "b")) == (b"4", None)
+
+    def test_a_key_is_seen_once_it_was_used(self, store):
+        assert not store.seen(b"event")
+        store.transact([put("a", b"1", b"event")])
+        assert store.seen(b"event")
+        assert not store.seen(b"even")
+        with pytest.raises(ValueError, match="planted"):
+            store.transact([put("a", b"1", b"other"), Change(viewer_id="a", update=_refuse)])
+        assert not store.seen(b"other"), "what was undone was never seen"
 
     def test_a_key_needs_no_viewer(self, store):
         claim = Change(once=b"event", once_expires_s=NOW_S)

@@ -25,7 +25,8 @@ PREDICTED = 4
 CORRECTION = 5
 CORRECTION_SWITCHED = 6
 CORRECTION_SHRUNK = 7
-N_SUMS = 8
+REWARD = 8
+N_SUMS = 9
 
 # Columns of ``estimates``.
 IPS = 0
@@ -35,7 +36,8 @@ DR = 3
 SNDR = 4
 SWITCH_DR = 5
 DROS = 6
-N_ESTIMATES = 7
+ON_POLICY = 7
+N_ESTIMATES = 8
 
 SWITCH_ABOVE = 10.0
 """Switch-DR trusts the prediction alone where the weight is larger."""
@@ -67,7 +69,7 @@ def sum_by_cluster(
         Predicted reward of the target policy, and of the logged action.
     sums : float64[n_clusters, N_SUMS]
         Changed: of each row ``1, w, w^2, w r, qbar, w (r - qa)``, the same where w is at most
-        ``SWITCH_ABOVE``, and ``w' (r - qa)`` with ``w' = SHRINKAGE w / (w^2 + SHRINKAGE)``.
+        ``SWITCH_ABOVE``, ``w' (r - qa)`` with ``w' = SHRINKAGE w / (w^2 + SHRINKAGE)``, and r.
 
     Notes
     -----
@@ -87,6 +89,7 @@ def sum_by_cluster(
         if not w > SWITCH_ABOVE:
             sums[c, CORRECTION_SWITCHED] += w * residual
         sums[c, CORRECTION_SHRUNK] += SHRINKAGE * w / (w * w + SHRINKAGE) * residual
+        sums[c, REWARD] += reward[i]
 
 
 @kernel(types.float64(F8_IN))
@@ -236,6 +239,27 @@ def dros(sums: NDArray[np.float64]) -> float:
 
 
 @kernel(types.float64(F8_IN))
+def on_policy(sums: NDArray[np.float64]) -> float:
+    """Mean reward, ``mean(r)``: what the policy that made the log earned.
+
+    Parameters
+    ----------
+    sums : float64[N_SUMS]
+
+    Returns
+    -------
+    float64
+        NaN without rows.
+
+    Notes
+    -----
+    Sutton and Barto 2018, "Reinforcement Learning", section 5.1. Oracle:
+    ``tests.naive.estimation.on_policy``.
+    """
+    return float(sums[REWARD] / sums[ROWS])
+
+
+@kernel(types.float64(F8_IN))
 def ess(sums: NDArray[np.float64]) -> float:
     """Effective sample size, ``sum(w)^2 / sum(w^2)``: as many rows of weight 1 say as much.
 
@@ -280,6 +304,7 @@ def fill_estimates(totals: NDArray[np.float64], estimates: NDArray[np.float64]) 
         estimates[b, SNDR] = sndr(totals[b])
         estimates[b, SWITCH_DR] = switch_dr(totals[b])
         estimates[b, DROS] = dros(totals[b])
+        estimates[b, ON_POLICY] = on_policy(totals[b])
 
 
 @kernel(types.float64(types.float64))

@@ -61,7 +61,7 @@ def command(  # noqa: PLR0917  (one argument an option)
 
     Example: adserver estimate log.csv.gz --target new.csv --action item_id --reward click
     """
-    from adserver.learn.estimate import estimate, logging_policy  # noqa: PLC0415
+    from adserver.learn.estimate import estimate  # noqa: PLC0415
     from adserver.learn.gate import judge  # noqa: PLC0415  (--help stays quick)
     from adserver.learn.logged import (  # noqa: PLC0415
         ColumnNames,
@@ -74,59 +74,58 @@ def command(  # noqa: PLR0917  (one argument an option)
     wanted = read_target(target, action)
     logged = read_log(log, ColumnNames(action, reward, propensity, cluster))
     evidence = weigh(logged, wanted)
-    ours, former = estimate([evidence, logging_policy(logged.reward)], logged.cluster)
-    judged = judge(ours.support)
+    (found,) = estimate([evidence], logged.cluster)
+    judged = judge(found.support)
     unnamed = unnamed_rows(logged, wanted)
-    data = _data(ours, former, judged) | {"rows_outside_target": unnamed}
-    session.show(data, "\n".join(_lines(ours, former, judged, unnamed)))
+    data = _data(found, judged) | {"rows_outside_target": unnamed}
+    session.show(data, "\n".join(_lines(found, judged, unnamed)))
 
 
-def _data(ours: "Estimated", former: "Estimated", judged: "Judged") -> dict[str, Any]:
-    from adserver.learn.estimate import NAMES  # noqa: PLC0415
+def _data(found: "Estimated", judged: "Judged") -> dict[str, Any]:
+    from adserver.learn.estimate import NAMES, ON_POLICY  # noqa: PLC0415
 
-    found = ours.support
-    difference = ours.less(former)
+    support, difference = found.support, found.less_logged()
     return {
-        "estimates": {name: ours.value(name) for name in NAMES},
-        "ess": _finite(found.ess),
-        "weight_mean": _finite(found.weight_mean),
-        "weight_max": _finite(found.weight_max),
+        "estimates": {name: found.value(name) for name in NAMES},
+        "ess": _finite(support.ess),
+        "weight_mean": _finite(support.weight_mean),
+        "weight_max": _finite(support.weight_max),
         "verdict": judged.verdict.value,
         "why": judged.why,
         "reasons": judged.reasons,
-        "intervals": {name: ours.interval(name) for name in NAMES},
-        "logged": {"value": former.value("ips"), "interval": former.interval("ips")},
+        "intervals": {name: found.interval(name) for name in NAMES},
+        "logged": {"value": found.value(ON_POLICY), "interval": found.interval(ON_POLICY)},
         "differences": {
             name: {"value": difference.value(name), "interval": difference.interval(name)}
             for name in NAMES
         },
-        "rows": found.rows,
-        "clusters": found.clusters,
+        "rows": support.rows,
+        "clusters": support.clusters,
     }
 
 
-def _lines(ours: "Estimated", former: "Estimated", judged: "Judged", unnamed: int) -> Iterator[str]:
-    found = ours.support
+def _lines(found: "Estimated", judged: "Judged", unnamed: int) -> Iterator[str]:
+    support = found.support
     verdict = {"ok": "OK", "warn": "WARNING", "refuse": "REFUSED"}[judged.verdict.value]
     for i, reason in enumerate(judged.reasons):
         yield f"{verdict if not i else '':<9}{reason}"
     yield ""
-    of = "" if found.clusters == found.rows else f" of {found.clusters:,} clusters"
+    of = "" if support.clusters == support.rows else f" of {support.clusters:,} clusters"
     yield (
-        f"{found.rows:,} rows{of}; weights: mean {found.weight_mean:.4g}, "
-        f"largest {found.weight_max:,.4g}, worth {found.ess:,.1f} rows"
+        f"{support.rows:,} rows{of}; weights: mean {support.weight_mean:.4g}, "
+        f"largest {support.weight_max:,.4g}, worth {support.ess:,.1f} rows"
     )
     if unnamed:
         yield f"{unnamed:,} rows have an action the target does not name: probability 0"
-    yield f"the policy that made the log earned {_spell(former, 'ips')}"
+    yield f"the policy that made the log earned {_spell(found, 'on_policy')}"
     yield ""
     if judged.verdict.value == "refuse":
         yield "No estimate: the log cannot tell. What the formulas give is in --json, for audit."
         return
     yield f"{'':<11}{'estimate':<{_WIDTH}}{'less what the log earned':<{_WIDTH}}".rstrip()
-    difference = ours.less(former)
+    difference = found.less_logged()
     for name, (word, use) in _NAMES.items():
-        cells = _spell(ours, name), _spell(difference, name, "+")
+        cells = _spell(found, name), _spell(difference, name, "+")
         yield f"{word:<11}{cells[0]:<{_WIDTH}}{cells[1]:<{_WIDTH}}{use}".rstrip()
 
 

@@ -16,9 +16,9 @@ row = st.tuples(
     st.integers(0, 3), st.sampled_from((0.0, 0.5, 1.0, 10.0, 10.1, 40.0)), numbers, numbers, numbers
 )
 rows = st.lists(row, max_size=30)
-sums = st.lists(st.floats(-1e6, 1e6), min_size=8, max_size=8)
+sums = st.lists(st.floats(-1e6, 1e6), min_size=9, max_size=9)
 
-ESTIMATORS = ("ips", "snips", "dm", "dr", "sndr", "switch_dr", "dros")
+ESTIMATORS = ("ips", "snips", "dm", "dr", "sndr", "switch_dr", "dros", "on_policy")
 CLUSTERS = 4
 
 
@@ -50,9 +50,9 @@ def test_sums_match_oracle(logged):
 
 @pytest.mark.parametrize("name", [*ESTIMATORS, "ess"])
 @given(total=sums)
-@example(total=[0.0] * 8)
-@example(total=[math.nan] * 8)
-@example(total=[1.0, 0.0, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0])
+@example(total=[0.0] * 9)
+@example(total=[math.nan] * 9)
+@example(total=[1.0, 0.0, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 0.0])
 def test_estimators_match_oracles(name, total):
     with np.errstate(all="ignore"):
         got = getattr(estimation, name)(frozen(total, np.float64))
@@ -64,7 +64,7 @@ def test_estimators_match_oracles(name, total):
 def test_all_estimates_match_oracle(totals):
     filled = np.full((len(totals), estimation.N_ESTIMATES), -1.0)
     with np.errstate(all="ignore"):
-        estimation.fill_estimates(frozen(totals, np.float64, (-1, 8)), filled)
+        estimation.fill_estimates(frozen(totals, np.float64, (-1, 9)), filled)
     expected = [[-1.0] * estimation.N_ESTIMATES for _ in totals]
     naive.fill_estimates(totals, expected)
     assert filled.ravel().tolist() == close([value for row in expected for value in row])
@@ -82,6 +82,7 @@ def test_estimates_are_the_formulas_over_rows(logged):
         "sndr": np.mean(qbar) + np.sum(w * (r - qa)) / np.sum(w),
         "switch_dr": np.mean(qbar + np.where(w > 10, 0.0, w * (r - qa))),
         "dros": np.mean(qbar + 100 * w / (w**2 + 100) * (r - qa)),
+        "on_policy": np.mean(r),
         "ess": np.sum(w) ** 2 / np.sum(w**2),
     }
     for name, value in formulas.items():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from adserver.learn import estimate as room
-from adserver.learn.estimate import NAMES, Evidence, estimate, logging_policy
+from adserver.learn.estimate import NAMES, ON_POLICY, Evidence, estimate
 
 ROWS = 400
 
@@ -26,23 +26,28 @@ def evidence(rows=ROWS, seed=1, **given):
     return Evidence(**(drawn | given))
 
 
-def test_the_policy_that_logged_earned_what_was_logged():
-    logged = evidence()
-    (found,) = estimate([logging_policy(logged.reward)])
-    assert found.values == pytest.approx([logged.reward.mean()] * len(NAMES))
-    assert found.support.ess == pytest.approx(ROWS)
+def test_with_the_log_s_own_probabilities_ips_is_what_it_earned():
+    logged = evidence(weight=np.ones(ROWS))
+    (found,) = estimate([logged])
+    assert found.value(ON_POLICY) == pytest.approx(logged.reward.mean())
+    assert found.value("ips") == found.value(ON_POLICY)
+    assert found.support.ess == ROWS
     assert (found.support.weight_mean, found.support.weight_error) == (1.0, 0.0)
+    # The same in every draw, whatever the draw.
+    assert found.less_logged().interval("ips") == (0.0, 0.0)
+    low, high = found.interval("ips")
+    assert high - low > 0.1
 
 
 def test_differences_are_paired():
-    logged = evidence(weight=np.ones(ROWS))
-    ours, again, other = estimate([logged, logged, logging_policy(logged.reward)])
-    same = ours.less(again)
-    assert same.interval("dr") == (0.0, 0.0)
-    # With weight 1 IPS is the mean reward in every draw, whatever the draw.
-    assert ours.less(other).interval("ips") == pytest.approx((0.0, 0.0), abs=1e-12)
-    low, high = ours.interval("ips")
-    assert high - low > 0.1
+    first, second = evidence(), evidence(weight=np.ones(ROWS))
+    ours, again, other = estimate([first, first, second])
+    assert ours.less(again).interval("dr") == (0.0, 0.0)
+    difference = ours.less(other)
+    assert difference.value("dr") == ours.value("dr") - other.value("dr")
+    apart = np.diff(ours.interval("dr"))[0] + np.diff(other.interval("dr"))[0]
+    assert np.diff(difference.interval("dr"))[0] < 0.8 * apart
+    assert ours.less(other).values[-1] == 0.0  # both know the same log
 
 
 def test_the_width_is_that_of_a_mean():

@@ -14,7 +14,7 @@ def sum_by_cluster(
     qa: Sequence[float],
     sums: Sequence[MutableSequence[float]],
 ) -> None:
-    """Add each row's eight terms to its cluster's."""
+    """Add each row's nine terms to its cluster's."""
     for c, w, r, predicted, of_action in zip(cluster, weight, reward, qbar, qa, strict=True):
         correction = w * (r - of_action)
         terms = (
@@ -26,6 +26,7 @@ def sum_by_cluster(
             correction,
             0.0 if w > 10 else correction,
             100 * w / (w**2 + 100) * (r - of_action),
+            r,
         )
         for j, term in enumerate(terms):
             sums[c][j] += term
@@ -74,6 +75,11 @@ def dros(sums: Sequence[float]) -> float:
     return _over(sums[4] + sums[7], sums[0])
 
 
+def on_policy(sums: Sequence[float]) -> float:
+    """Mean of r."""
+    return _over(sums[8], sums[0])
+
+
 def ess(sums: Sequence[float]) -> float:
     """Square of the sum of w over the sum of its square."""
     return _over(sums[1] ** 2, sums[2]) if sums[2] else 0.0
@@ -82,9 +88,9 @@ def ess(sums: Sequence[float]) -> float:
 def fill_estimates(
     totals: Sequence[Sequence[float]], estimates: Sequence[MutableSequence[float]]
 ) -> None:
-    """All seven, draw by draw."""
+    """All eight, draw by draw."""
     for row, filled in zip(totals, estimates, strict=True):
-        filled[:] = [of(row) for of in (ips, snips, dm, dr, sndr, switch_dr, dros)]
+        filled[:] = [of(row) for of in (ips, snips, dm, dr, sndr, switch_dr, dros, on_policy)]
 
 
 def poisson_count(u: float) -> float:

@@ -1,0 +1,1 @@
+"""Estimates against known truth: seeded, each with its stated error rate."""

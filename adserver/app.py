@@ -33,6 +33,7 @@ from adserver.serve.direct import Endpoint
 from adserver.serve.handler import Engines
 from adserver.serve.health import Livez, Metrics, OpenApi, Readyz
 from adserver.serve.once import Once
+from adserver.serve.openrtb import BidEndpoint, Trade, is_secure
 from adserver.serve.past import Past, PastEndpoint
 from adserver.serve.snapshots import Snapshots
 from adserver.serve.spending import TICK_S, Spending
@@ -99,6 +100,7 @@ def build_app(
         routes=[
             Route(DECISIONS, decide),
             Route(VAST, vast),
+            Route("/openrtb2/bid", BidEndpoint(engines, _trade(settings))),
             Route("/v1/track/{event}", TrackEndpoint(beacons)),
             Route("/v1/click", ClickEndpoint(beacons, engines.snapshots, pages)),
             Route(
@@ -170,6 +172,15 @@ def _open_engines(
         body_bytes_max=settings.body_bytes_max,
         decision_ttl_s=settings.decision_ttl_s,
         tcf_vendor_id=settings.tcf_vendor_id,
+    )
+
+
+def _trade(settings: Settings) -> Trade:
+    return Trade(
+        placement=settings.openrtb_placement,
+        margin_ms=settings.openrtb_margin_ms,
+        says_why=settings.openrtb_nbr,
+        is_secure=is_secure(settings.base_url),
     )
 
 

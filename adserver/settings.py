@@ -91,6 +91,15 @@ class Settings:
         10, _whole(1, 60_000), "Time for one decision, unless the request says otherwise."
     )
     body_bytes_max: int = _setting(65_536, _whole(64, 1 << 24), "Larger requests are refused.")
+    openrtb_placement: str = _setting(
+        "", _text, "Placement of a bid request whose tagid names none; empty makes no bid."
+    )
+    openrtb_margin_ms: int = _setting(
+        10, _whole(0, 60_000), "Part of an exchange's tmax that is left to the network."
+    )
+    openrtb_nbr: bool = _setting(
+        default=False, parse=_switch, explanation="Answer no bid with 200 and the reason, not 204."
+    )
     decision_ttl_s: int = _setting(
         3600, _whole(1, 30 * 86_400), "How long a decision's beacons are accepted."
     )

@@ -14,7 +14,7 @@ import msgspec
 
 from adserver.catalogue.versions import Versions
 from adserver.domain.errors import AdserverError, Broken
-from adserver.edge import json_response, vast_parts
+from adserver.edge import json_response, openrtb_response, vast_parts
 from adserver.runtime.clock import Clock, SystemClock
 from adserver.runtime.counters import create_counters
 from adserver.runtime.durable import sync_directory
@@ -26,6 +26,7 @@ from adserver.viewer.store import ViewerStore
 FRAGMENTS: Final = {
     json_response.VARIANT_FRAGMENT: json_response.variant_fragment,
     vast_parts.VARIANT_FRAGMENT: vast_parts.variant_fragment,
+    openrtb_response.VARIANT_FRAGMENT: openrtb_response.variant_fragment,
 }
 """What a snapshot prepares per variant."""
 MEDIA_FRAGMENTS: Final = {

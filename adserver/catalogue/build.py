@@ -12,18 +12,17 @@ from adserver.catalogue.columns import (
     ALWAYS_MS,
     FOREVER_MS,
     HOUSE_TIER,
-    NEVER_SKIPPABLE,
     PER_CAMPAIGN,
     PER_CREATIVE,
     Columns,
     HeadWeights,
-    MediaFile,
     Meta,
     Place,
     Texts,
     Versions,
     freeze,
 )
+from adserver.catalogue.offers import index_offers
 from adserver.catalogue.rivals import index_rivals
 from adserver.catalogue.vectors import read_order, read_vectors, unit_length
 from adserver.domain.campaign import (
@@ -95,7 +94,7 @@ def build(  # noqa: PLR0913  (one argument per thing a snapshot is made of)
     bitmaps = Bitmaps(len(campaigns))
     targets, excludes = index_targeting(campaigns, bitmaps)
     rivals, rival_start = _rivals(campaigns, bitmaps)
-    variants, media_classes = _variants(catalogue)
+    variants, offers, tables = index_offers(catalogue)
     heads, campaign_weights, variant_weights = _weights(catalogue, model)
     return Columns(
         meta=Meta(
@@ -111,7 +110,10 @@ def build(  # noqa: PLR0913  (one argument per thing a snapshot is made of)
             targets=targets,
             excludes=excludes,
             circles=circles(campaigns),
-            media_classes=media_classes,
+            media_classes=tables.media_classes,
+            advertisers=tables.advertisers,
+            category_sets=tables.category_sets,
+            languages=tables.languages,
             retention_s=_retention_s(campaigns, policy),
         ),
         vectors=freeze(unit_length(vectors)),
@@ -119,6 +121,7 @@ def build(  # noqa: PLR0913  (one argument per thing a snapshot is made of)
         variant_weights=freeze(variant_weights),
         campaign_weights=freeze(campaign_weights),
         variants=freeze(variants),
+        offers=freeze(offers),
         campaign_start=_starts(
             sum(len(creative.variants) for creative in campaign.creatives) for campaign in campaigns
         ),
@@ -215,26 +218,6 @@ def _weights(
         campaign_weights.astype(np.float32),
         variant_weights.astype(np.float32),
     )
-
-
-def _variants(
-    catalogue: Catalogue,
-) -> tuple[NDArray[np.int32], tuple[tuple[MediaFile, ...], ...]]:
-    classes: dict[tuple[MediaFile, ...], int] = {}
-    rows: list[tuple[int, int, int, int]] = []
-    creative_index = -1
-    creative_before: Creative | None = None
-    for _, creative, variant in read_order(catalogue):
-        if creative is not creative_before:
-            creative_index, creative_before = creative_index + 1, creative
-        files = tuple(
-            MediaFile(media.mime.lower(), media.width, media.height, media.mezzanine)
-            for media in variant.media
-        )
-        skip_ms = NEVER_SKIPPABLE if variant.skip_after_ms is None else variant.skip_after_ms
-        media_class = classes.setdefault(files, len(classes))
-        rows.append((creative_index, variant.duration_ms, skip_ms, media_class))
-    return np.array(rows, np.int32).reshape(-1, 4).T, tuple(classes)
 
 
 def _caps(campaigns: Iterable[Campaign]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:

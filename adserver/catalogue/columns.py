@@ -25,7 +25,20 @@ NEVER_SKIPPABLE: Final = -1
 CREATIVE: Final = 0
 DURATION_MS: Final = 1
 SKIP_AFTER_MS: Final = 2
-MEDIA_CLASS: Final = 3
+OFFER: Final = 3
+
+# Rows of Columns.offers, int32[6, n_offers].
+OFFER_FILES: Final = 0
+"""Index into ``Meta.media_classes``."""
+OFFER_ADVERTISER: Final = 1
+"""Index into ``Meta.advertisers``."""
+OFFER_CATEGORIES: Final = 2
+"""Index into ``Meta.category_sets``."""
+OFFER_LANGUAGE: Final = 3
+"""Index into ``Meta.languages``."""
+OFFER_DURATION_MS: Final = 4
+OFFER_SECURE: Final = 5
+"""1 where every verification script comes by https."""
 
 # Rows of Columns.campaign_values, float64[2, n_campaigns].
 THRESHOLD: Final = 0
@@ -96,6 +109,17 @@ class MediaFile(Struct, frozen=True):
     width: int
     height: int
     mezzanine: bool
+    bitrate_kbps: int = 1500
+    secure: bool = True
+    """Comes by https."""
+
+
+class Payer(Struct, frozen=True):
+    """An advertiser as those who sell to it know it."""
+
+    id: str
+    domain: str
+    """Casefolded; empty where neither the catalogue nor the landing page tells."""
 
 
 class HeadWeights(Struct, frozen=True):
@@ -145,6 +169,11 @@ class Meta(Struct, frozen=True):
     """(value, lat, lon, radius_km) of every ``near`` target; the value is its key in targets."""
     media_classes: tuple[tuple[MediaFile, ...], ...]
     """Distinct media sets; one variant's files stand in this order in ``texts``."""
+    advertisers: tuple[Payer, ...]
+    category_sets: tuple[tuple[str, ...], ...]
+    """Distinct sets of a variant's categories, as the catalogue writes them."""
+    languages: tuple[str, ...]
+    """Distinct languages of variants, casefolded."""
     retention_s: int
     """How long an impression must stay in a viewer record for caps and doses to be exact."""
 
@@ -163,7 +192,9 @@ class Columns:
     campaign_weights: NDArray[np.float32]
     """float32[2, n_campaigns]."""
     variants: NDArray[np.int32]
-    """int32[4, n_variants]: creative, duration, skip offset, media class."""
+    """int32[4, n_variants]: creative, duration, skip offset, offer."""
+    offers: NDArray[np.int32]
+    """int32[6, n_offers]: what a variant is to a player and to a seller; those alike share one."""
     campaign_start: NDArray[np.int32]
     """int32[n_campaigns + 1]."""
     campaign_values: NDArray[np.float64]

@@ -62,6 +62,7 @@ def command(
         port=port,
         workers=workers,
         open_explain=True,
+        openrtb_placement="trailer-preroll",
     )
     notes = _prepared(session, settings, world)
     examples = _examples(settings, notes)

@@ -13,14 +13,15 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from adserver.catalogue.columns import BID_CPM_MICROS, HOUSE_TIER, TIER, Columns
+from adserver.catalogue.columns import HOUSE_TIER, TIER, Columns, Place
 from adserver.decide.context import context_weight
 from adserver.decide.moment import Moment, read_moment
 from adserver.decide.player import Players, duration_window_ms
 from adserver.decide.targeting import Targeting
+from adserver.decide.terms import below_floor, unsold
 from adserver.domain.decision import NOTHING, SHORTLIST_MAX, THROTTLED_MAX, Decision, Exploration
 from adserver.domain.reasons import STAGE_REASONS, Reason, Stage
-from adserver.domain.request import AdRequest
+from adserver.domain.request import NO_TERMS, AdRequest, Terms
 from adserver.domain.viewer import OpenRecord
 from kernels import choice, decision, eligibility, scoring
 from kernels.frame import make_frame
@@ -64,7 +65,7 @@ class Decider:
         meta = columns.meta
         policy = meta.policy
         self._targeting = Targeting(columns)
-        self._players = Players(meta.media_classes)
+        self._players = Players(columns)
         self._in_flight = np.zeros(columns.bitmaps.shape[1], np.uint64)
         self._flight = np.zeros(2, np.int64)
         self._flight_from_ms = 0
@@ -79,7 +80,7 @@ class Decider:
         self._outcome = np.zeros(decision.N_OUTCOME, np.float64)
         self._outcome_bytes = self._outcome.data.cast("B")
         self._closed = {
-            place.floor_cpm_micros: _below_floor(columns, place.floor_cpm_micros)
+            place.floor_cpm_micros: below_floor(columns, place.floor_cpm_micros)
             for place in meta.placements.values()
         }
         self._paid = (columns.campaign_times[TIER] < HOUSE_TIER).astype(np.uint8)
@@ -175,8 +176,8 @@ class Decider:
             self._request,
             NO_STATE if viewer is None else viewer.state,
             viewer.vector if viewer is not None and personal else self._stranger,
-            self._players.playable(player),
-            self._paid if house_only else self._closed[place.floor_cpm_micros],
+            self._players.playable(player, request.terms),
+            self._closed_to(request.terms, place, house_only=house_only),
             pacing.pace,
             self._outcome,
         )
@@ -192,6 +193,11 @@ class Decider:
         """Return the decision to show nothing that is made before any candidate is looked at."""
         self._counts[:] = 0
         return self._decision(GATED, now_ms, decision_id, 0.0, reason=reason, drawn=False)
+
+    def _closed_to(self, terms: Terms, place: Place, *, house_only: bool) -> NDArray[np.uint8]:
+        """uint8[n_campaigns]: 1 where price or consent keep a campaign out."""
+        closed = self._paid if house_only else self._closed[place.floor_cpm_micros]
+        return closed if terms is NO_TERMS else closed | unsold(self.columns, place, terms)
 
     def _fade_and_biases(
         self, request: AdRequest, viewer: OpenRecord | None, moment: Moment, now_ms: int
@@ -328,14 +334,6 @@ FROM_COLUMNS: Final = (
 def fading(age_ms: int, half_life_s: float) -> float:
     """Return what is left of a taste after so long; a taste from the future has not faded."""
     return math.exp2(-max(age_ms, 0) / 1000.0 / half_life_s)
-
-
-def _below_floor(columns: Columns, floor_cpm_micros: int) -> NDArray[np.uint8]:
-    """uint8[n_campaigns]: 1 where a paid campaign bids less than the placement asks."""
-    bids = columns.campaign_values[BID_CPM_MICROS]
-    paid = columns.campaign_times[TIER] < HOUSE_TIER
-    closed: NDArray[np.uint8] = ((bids < floor_cpm_micros) & paid).astype(np.uint8)
-    return closed
 
 
 def _model_weights(columns: Columns) -> NDArray[np.float64]:

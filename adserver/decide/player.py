@@ -1,12 +1,13 @@
-"""What a player can play: files by mime and size, variants by length."""
+"""What a player can play, and its seller takes: files by mime and size, variants by length."""
 
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adserver.catalogue.columns import MediaFile
-from adserver.domain.request import Player
+from adserver.catalogue.columns import OFFER_FILES, Columns, MediaFile
+from adserver.decide.terms import Sellers, kind_of, takes_file
+from adserver.domain.request import NO_TERMS, Player, Terms
 
 PLAYERS_REMEMBERED: Final = 256
 RENDERED_VAST: Final = frozenset({"2", "3", "4"})
@@ -14,31 +15,36 @@ RENDERED_VAST: Final = frozenset({"2", "3", "4"})
 DURATION_MS_MAX: Final = int(np.iinfo(np.int32).max)
 
 
-Kind = tuple[tuple[str, ...], int | None, int | None, bool]
-"""Mimes, width, height and whether it reads our VAST: players of one kind play the same files."""
+Kind = tuple[object, ...]
+"""Mimes, width, height, whether it reads our VAST, and terms: players of one kind play the same."""
 
 
 class Players:
-    """Which media classes of one snapshot each kind of player can play, worked out once a kind."""
+    """Which offers of one snapshot each kind of player can play, worked out once a kind."""
 
-    def __init__(self, media_classes: tuple[tuple[MediaFile, ...], ...]) -> None:
-        self._media_classes = media_classes
+    def __init__(self, columns: Columns) -> None:
+        self._media_classes = columns.meta.media_classes
+        self._files_of = columns.offers[OFFER_FILES]
+        self._sellers = Sellers(columns)
         self._known: dict[Kind, NDArray[np.uint8]] = {}
 
-    def playable(self, player: Player) -> NDArray[np.uint8]:
-        """uint8[n_media_classes]: 1 where the player can play a file of the class."""
-        key = (player.mimes, player.width, player.height, reads_vast(player))
+    def playable(self, player: Player, terms: Terms) -> NDArray[np.uint8]:
+        """uint8[n_offers]: 1 where the player can play a file and its seller takes the offer."""
+        reads = reads_vast(player)
+        key: Kind = (player.mimes, player.width, player.height, reads)
+        if terms is not NO_TERMS:
+            key = (*key, *kind_of(terms))
         marks = self._known.get(key)
         if marks is None:
             if len(self._known) >= PLAYERS_REMEMBERED:
                 self._known.clear()
-            marks = np.array(
-                [
-                    key[-1] and any(fits(player, file) for file in files)
-                    for files in self._media_classes
-                ],
-                np.uint8,
-            )
+            has_file = [
+                reads and any(fits(player, file, terms) for file in files)
+                for files in self._media_classes
+            ]
+            marks = np.array(has_file, np.uint8)[self._files_of]
+            if terms is not NO_TERMS:
+                marks &= self._sellers.taken(terms)
             self._known[key] = marks
         return marks
 
@@ -49,13 +55,14 @@ def reads_vast(player: Player) -> bool:
     return not versions or any(version.partition(".")[0] in RENDERED_VAST for version in versions)
 
 
-def fits(player: Player, file: MediaFile) -> bool:
+def fits(player: Player, file: MediaFile, terms: Terms = NO_TERMS) -> bool:
     """Whether a player can play a file; an absent limit excludes nothing, a master fits none."""
     return (
         not file.mezzanine
         and (not player.mimes or file.mime.casefold() in {mime.casefold() for mime in player.mimes})
         and (not player.width or file.width <= player.width)
         and (not player.height or file.height <= player.height)
+        and (terms is NO_TERMS or takes_file(terms, file))
     )
 
 

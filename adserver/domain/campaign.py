@@ -1,6 +1,7 @@
 """The catalogue as its author writes it: campaigns, creatives, variants, placements."""
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct, field
 
@@ -197,3 +198,12 @@ class Catalogue(Row, frozen=True):
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] = "EUR"
     vectors: str | None = None
     """File name of a ``.npy`` beside the catalogue, float32[variants, dim], in reading order."""
+
+
+def advertiser_domain(advertiser: Advertiser, variant: Variant) -> str:
+    """Return the domain sellers know an advertiser by, casefolded.
+
+    Where the catalogue gives none it is the landing page's; empty where there is neither.
+    """
+    domain = advertiser.domain or urlsplit(variant.click_url).hostname or ""
+    return domain.casefold().removeprefix("www.").rstrip(".")

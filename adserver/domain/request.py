@@ -13,6 +13,9 @@ ID_LENGTH_MAX = 128
 TEXT_LENGTH_MAX = 1024
 CONSENT_LENGTH_MAX = 8192
 LIST_LENGTH_MAX = 64
+FIRST_PRICE = 1
+SECOND_PRICE = 2
+"""``Terms.auction``, numbered as OpenRTB does."""
 
 Id = Annotated[str, Meta(min_length=1, max_length=ID_LENGTH_MAX)]
 """1-128 printable ASCII characters; the decoder checks the length, the edge the characters."""
@@ -21,6 +24,7 @@ Text = Annotated[str, Meta(max_length=TEXT_LENGTH_MAX)]
 ConsentText = Annotated[str, Meta(max_length=CONSENT_LENGTH_MAX)]
 Words = Annotated[tuple[Word, ...], Meta(max_length=LIST_LENGTH_MAX)]
 Pixels = Annotated[int, Meta(ge=0, le=65535)]
+Kbps = Annotated[int, Meta(ge=0, le=10**9)]
 Seconds = Annotated[float, Meta(ge=0.0, le=86400.0)]
 
 DeviceType = Literal["phone", "tablet", "desktop", "tv", "watch", "console", "other"]
@@ -94,6 +98,51 @@ class Player(Struct, frozen=True, gc=False):
     vast_versions: Words = ()
 
 
+class Terms(Struct, frozen=True, gc=False):
+    """What the seller of the placement asks, beyond what the player can play.
+
+    An absent field excludes nothing. Lists are as long as the request's body lets them be: one
+    that was cut short would let something through.
+    """
+
+    auction: Annotated[int, Meta(ge=0, le=2)] = 0
+    """``FIRST_PRICE`` or ``SECOND_PRICE``: what is chosen is offered at its campaign's price and
+    may lose, and house campaigns, for which nobody pays, stay out. 0 is no auction."""
+    test: bool = False
+    """Nothing is charged, counted or learnt from."""
+    floor_cpm_micros: Annotated[int, Meta(ge=0, le=10**15)] = 0
+    """Lowest price taken, in the catalogue's currency."""
+    secure: bool = False
+    """Only files and scripts that come by https."""
+    durations_s: tuple[int, ...] = ()
+    """Exactly one of these lengths."""
+    bitrate_kbps_min: Kbps | None = None
+    bitrate_kbps_max: Kbps | None = None
+    blocked_advertisers: tuple[Text, ...] = ()
+    """Domains; their subdomains with them."""
+    blocked_categories: tuple[Text, ...] = ()
+    """Of what is advertised; their descendants with them."""
+    allowed_categories: tuple[Text, ...] = ()
+    """All that is advertised must be of these or their descendants."""
+    cattax: Annotated[int, Meta(ge=1, le=65535)] = 1
+    """Taxonomy of the two lists above."""
+    blocked_seats: tuple[Text, ...] = ()
+    """Advertisers by id."""
+    allowed_seats: tuple[Text, ...] = ()
+    languages: tuple[Text, ...] = ()
+    """Of the creative, as ISO 639-1."""
+
+    def cleared(self, price_nanos: int) -> int:
+        """Return what an impression costs at least, however little a notice says: nanos.
+
+        A first price is the bid. A second price is not less than the floor. A price of a thousand
+        impressions in micros is one of a single impression in nanos.
+        """
+        if self.auction != SECOND_PRICE:
+            return price_nanos
+        return min(self.floor_cpm_micros, price_nanos)
+
+
 class Moment(Struct, frozen=True, gc=False):
     """What the viewer is about to do, and how pressing it is."""
 
@@ -107,6 +156,7 @@ NO_CONTENT = Content()
 NO_DEVICE = Device()
 NO_GEO = Geo()
 NO_PLAYER = Player()
+NO_TERMS = Terms()
 NO_MOMENT = Moment()
 
 
@@ -122,4 +172,5 @@ class AdRequest(Struct, frozen=True, gc=False):
     device: Device = NO_DEVICE
     geo: Geo = NO_GEO
     player: Player = NO_PLAYER
+    terms: Terms = NO_TERMS
     moment: Moment = NO_MOMENT

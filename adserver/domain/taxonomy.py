@@ -25,10 +25,12 @@ from typing import Final
 from adserver.domain.taxonomies.content import LAYERS
 
 CONTENT_1_0: Final = 1
+CONTENT_2_2: Final = 6
 MATCHES_KEPT_MAX: Final = 4096
 """More than the categories in use; the bound is for requests that invent some."""
 SPELT_UNDER_PARENT: Final = re.compile(r"(iab[0-9]+)-[0-9]+")
 """Content 1.0 has two tiers and spells a child as its parent, a hyphen and a number: IAB1-5."""
+CONTENT_1_0_ID: Final = re.compile(r"(?i:iab)[0-9]+(-[0-9]+)?", re.ASCII)
 
 
 def parents(category: str, cattax: int) -> tuple[str, ...]:
@@ -71,6 +73,43 @@ def answers_to(written: str) -> frozenset[str]:
         return frozenset(matching_targets(category, int(number)))
     plain = written.casefold()
     return frozenset({plain}.union(*(parents(plain, tree) for tree in (CONTENT_1_0, *LAYERS))))
+
+
+def ad_names(written: str) -> frozenset[str]:
+    """Return what a category of an advertisement is called when someone blocks or allows it.
+
+    Its own name and its ancestors', casefolded: plain where the catalogue names no taxonomy, and
+    otherwise behind their taxonomy, so that 1002 of one list is not 1002 of another.
+    """
+    number, colon, category = written.partition(":")
+    if colon and number.isdecimal():
+        names = (category.casefold(), *parents(category, int(number)))
+        return frozenset(f"{int(number)}:{name}" for name in names)
+    return answers_to(written)
+
+
+def asked_names(category: str, cattax: int) -> tuple[str, ...]:
+    """Return the names of ``ad_names`` that someone means who blocks or allows this category.
+
+    A plain one in a catalogue is of any taxonomy; the numbered content taxonomies share their ids.
+    """
+    name = category.casefold()
+    kin = (cattax, *LAYERS) if cattax in LAYERS else (cattax,)
+    return (name, *dict.fromkeys(f"{number}:{name}" for number in kin))
+
+
+def spelt_in(written: str) -> tuple[int, str] | None:
+    """Return taxonomy and id of a category as a catalogue writes it; None where nobody can tell.
+
+    A plain number is of the content taxonomies that share their ids, named by the one that most
+    players know.
+    """
+    number, colon, category = written.partition(":")
+    if colon and number.isdecimal():
+        return int(number), category
+    if CONTENT_1_0_ID.fullmatch(written):
+        return CONTENT_1_0, written.upper()
+    return (CONTENT_2_2, written) if written.isdecimal() else None
 
 
 def _ids(word: str) -> list[str]:

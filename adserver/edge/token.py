@@ -19,14 +19,20 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Struct
+from msgspec.structs import replace
 
 from adserver.domain.errors import AdserverError
+from adserver.domain.request import Terms
 from adserver.domain.units import DAY_MS
 
 SURPRISE: Final = 1
 """Flag: the decision was a surprise."""
 MAY_UPDATE: Final = 2
 """Flag: consent allows the viewer record to learn from this impression."""
+BID: Final = 4
+"""Flag: the decision was a bid; impression and billing notice both ask for its price."""
+TEST: Final = 8
+"""Flag: nothing is charged, counted or journaled."""
 
 TOKEN_LENGTH_MAX: Final = 1024
 """Longest text looked at; three ids of 128 characters seal to 700."""
@@ -55,11 +61,13 @@ class TokenBody(Struct, array_like=True, frozen=True, gc=False):
     variant: str
     placement: str
     flags: int = 0
-    """Sum of ``SURPRISE`` and ``MAY_UPDATE``."""
+    """Sum of the flags above."""
     account: int = 0
     """Key of the budget an impression is charged to; 0 for a campaign without one."""
     price: int = 0
     """Nanos an impression costs, as reserved."""
+    least: int = 0
+    """Nanos it costs at least, where an auction may clear lower."""
 
     @property
     def surprise(self) -> bool:
@@ -67,9 +75,27 @@ class TokenBody(Struct, array_like=True, frozen=True, gc=False):
         return bool(self.flags & SURPRISE)
 
     @property
+    def is_bid(self) -> bool:
+        """Whether the decision was a bid in an auction."""
+        return bool(self.flags & BID)
+
+    @property
+    def is_test(self) -> bool:
+        """Whether nothing is to come of it."""
+        return bool(self.flags & TEST)
+
+    @property
     def may_update(self) -> bool:
         """Whether the viewer record may learn from the event."""
         return bool(self.flags & MAY_UPDATE)
+
+
+def bid_body(body: TokenBody, terms: Terms, price: int) -> TokenBody:
+    """Return the body of a bid at this price, nanos; of a test nobody is charged or counted."""
+    least = terms.cleared(price)
+    if not terms.test:
+        return replace(body, flags=body.flags | BID, price=price, least=least)
+    return replace(body, flags=BID | TEST, price=price, least=least, account=0, viewer_id=None)
 
 
 class Forged(AdserverError):

@@ -99,6 +99,8 @@ class DecisionRow(Struct, array_like=True, tag=1, frozen=True, gc=False):
     """Length of what was shown; -1 for nothing, and in rows written before the field was."""
     skip_after_ms: int = -1
     """How far in it could be skipped; -1 also when never."""
+    is_bid: bool = False
+    """What was shown was offered in an auction, which it may have lost unheard."""
 
     @property
     def shown(self) -> bool:
@@ -200,6 +202,7 @@ def decision_row(  # noqa: PLR0913  (what a decision was made from, field by fie
         decision.throttled,
         full,
         *length_ms,
+        request.terms.auction > 0,
     )
 
 

@@ -36,6 +36,8 @@ class Counter(_FromZero):
     """Ours to mend: an error nobody foresaw."""
     DECISIONS_VAST = auto()
     """Of the decisions, those answered as VAST."""
+    DECISIONS_OPENRTB = auto()
+    """Of the decisions, those asked for as a bid."""
     DECISIONS_EXPLAINED = auto()
     SHOWN = auto()
     SURPRISES = auto()

@@ -25,7 +25,7 @@ from adserver.domain.viewer import OpenRecord, in_space, pseudonym
 from adserver.edge import consent
 from adserver.edge.consent import Verdict
 from adserver.edge.json_response import Handles
-from adserver.edge.token import MAY_UPDATE, SURPRISE, TokenBody, Tokens
+from adserver.edge.token import MAY_UPDATE, SURPRISE, TokenBody, Tokens, bid_body
 from adserver.journal.schema import Full, decision_row
 from adserver.journal.writer import JournalWriter
 from adserver.runtime.clock import Clock
@@ -263,6 +263,8 @@ class Decisions:
                 (SURPRISE if decision.surprise else 0) | (MAY_UPDATE if viewer_id else 0),
                 *made.serving.bill(campaign),
             )
+            if request.terms.auction:
+                body = bid_body(body, request.terms, made.serving.bid_cpm_micros(campaign))
         elif always:
             body = TokenBody(decision.decision_id, expires_ms, None, 0, 0, "", request.placement)
         else:
@@ -272,6 +274,9 @@ class Decisions:
     def _keep(self, made: Made, request: AdRequest) -> None:
         """Count the decision and offer it to the journal, which copies what it needs."""
         decision, serving = made.decision, made.serving
+        if request.terms.test:
+            self._release(made)
+            return
         length_ms = (-1, -1)
         if decision.chosen != NOTHING:
             variant, campaign, _ = decision.ids[:, decision.chosen].tolist()

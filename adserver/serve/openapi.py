@@ -10,6 +10,7 @@ from adserver.domain.event import EVENTS_BY_WORD
 from adserver.domain.reasons import Reason
 from adserver.domain.request import AdRequest
 from adserver.edge import problem as problems
+from adserver.serve import openapi_exchange
 from adserver.serve.account import Account
 
 VERSION: Final = version("adserver")
@@ -197,6 +198,7 @@ def document(base_url: str) -> dict[str, Any]:
             "/v1/decisions": {"post": _decisions()},
             "/v1/decisions/{decision_id}": {"get": _past()},
             "/v1/vast": {"get": _vast()},
+            "/openrtb2/bid": {"post": openapi_exchange.bid()},
             "/v1/track/{event}": {"get": _track()},
             "/v1/click": {"get": _click()},
             "/livez": {"get": _page("Whether the process answers", "live", "Live")},

@@ -9,12 +9,23 @@ import msgspec
 from msgspec import Struct
 
 from adserver.budget.budgets import Budgets
-from adserver.catalogue.columns import CREATIVE, DURATION_MS, MEDIA_CLASS, SKIP_AFTER_MS, Columns
+from adserver.catalogue.columns import (
+    BID_CPM_MICROS,
+    CREATIVE,
+    DURATION_MS,
+    OFFER,
+    OFFER_FILES,
+    SKIP_AFTER_MS,
+    Columns,
+    MediaFile,
+)
 from adserver.decide.pipeline import Decider
 from adserver.decide.player import fits
+from adserver.decide.terms import limits_of
 from adserver.domain.errors import AdserverError, Broken
-from adserver.domain.request import AdRequest, Player
+from adserver.domain.request import NO_TERMS, AdRequest, Player, Terms
 from adserver.edge.json_response import JsonAnswers
+from adserver.edge.openrtb_response import OpenRtbAnswers
 from adserver.edge.vast_response import Prepared, VastAnswers
 from adserver.runtime.counters import Counter, Counters
 from adserver.serve.spending import Spending
@@ -79,6 +90,7 @@ class Serving:
         )
         self.json = JsonAnswers(texts, versions, base_url)
         self.vast = VastAnswers(texts, base_url, decision_ttl_s)
+        self.openrtb = OpenRtbAnswers(texts, base_url)
         self._shown: dict[int, Shown] = {}
         self._json_media: dict[object, bytes] = {}
         self._vast_templates: dict[object, Prepared] = {}
@@ -104,6 +116,10 @@ class Serving:
         """Return whom an impression is charged to and how much; zeros without a budget."""
         return (0, 0) if self.budgets is None else self.budgets.bill(campaign)
 
+    def bid_cpm_micros(self, campaign: int) -> int:
+        """Return what the campaign at this index pays for a thousand impressions."""
+        return int(self._columns().campaign_values[BID_CPM_MICROS, campaign])
+
     def json_media(self, variant: int, player: Player) -> bytes:
         """Return the entries of ``media`` that this player can play, in catalogue order."""
         key = (variant, player.mimes, player.width, player.height)
@@ -113,25 +129,36 @@ class Serving:
             _keep(self._json_media, key, written)
         return written
 
-    def vast_template(self, variant: int, player: Player, version: str) -> Prepared:
+    def vast_template(
+        self, variant: int, player: Player, version: str, terms: Terms = NO_TERMS
+    ) -> Prepared:
         """Return the variant's VAST with the files this player, or a stitching server, can use."""
-        key = (variant, version, player.mimes, player.width, player.height)
+        key: tuple[object, ...] = (variant, version, player.mimes, player.width, player.height)
+        if terms is not NO_TERMS:
+            key = (*key, *limits_of(terms))
         template = self._vast_templates.get(key)
         if template is None:
-            files = self._files(variant, player, mezzanine=True)
+            files = self._files(variant, player, mezzanine=True, terms=terms)
             template = self.vast.prepared(variant, files, version)
             _keep(self._vast_templates, key, template)
         return template
 
-    def _files(self, variant: int, player: Player, *, mezzanine: bool) -> list[int]:
-        columns = self._columns()
-        start = int(columns.media_start[variant])
-        media_class = int(columns.variants[MEDIA_CLASS, variant])
+    def _files(
+        self, variant: int, player: Player, *, mezzanine: bool, terms: Terms = NO_TERMS
+    ) -> list[int]:
+        start = int(self._columns().media_start[variant])
         return [
             start + offset
-            for offset, file in enumerate(columns.meta.media_classes[media_class])
-            if (mezzanine and file.mezzanine) or fits(player, file)
+            for offset, file in enumerate(self.files(variant))
+            if (mezzanine and file.mezzanine and (file.secure or not terms.secure))
+            or fits(player, file, terms)
         ]
+
+    def files(self, variant: int) -> tuple[MediaFile, ...]:
+        """Return the files of the variant at this index, in catalogue order."""
+        columns = self._columns()
+        offer = columns.variants[OFFER, variant]
+        return columns.meta.media_classes[int(columns.offers[OFFER_FILES, offer])]
 
     def _columns(self) -> Columns:
         if self.columns is None:

@@ -81,6 +81,8 @@ class Beacons:
             It could not be made durable.
         """
         engines = self._engines
+        if body.is_test:
+            return
         once = body.decision_id + bytes((event,))
         if engines.store.seen(once):
             engines.counters.add(Counter.BEACONS_DUPLICATE)

@@ -123,7 +123,7 @@ def test_files_of_a_variant_and_their_classes():
     two = [media(), media(mime="VIDEO/MP4", mezzanine=True, url="https://m.example/b.mov")]
     columns = built(campaign("x", variant("a", media=two), variant("b"), variant("d", media=two)))
     assert columns.media_start.tolist() == [0, 2, 3, 5]
-    assert columns.variants[c.MEDIA_CLASS].tolist() == [0, 1, 0]
+    assert columns.offers[c.OFFER_FILES, columns.variants[c.OFFER]].tolist() == [0, 1, 0]
     plain = MediaFile("video/mp4", 1280, 720, mezzanine=False)
     master = MediaFile("video/mp4", 1280, 720, mezzanine=True)
     assert columns.meta.media_classes == ((plain, master), (plain,))

@@ -1,0 +1,20 @@
+"""What the OpenAPI description says to exchanges."""
+
+from typing import Any, Final
+
+_JSON: Final = "application/json"
+
+
+def bid() -> dict[str, Any]:
+    """Describe ``POST /openrtb2/bid``."""
+    content = {_JSON: {"schema": {"type": "object"}}}
+    return {
+        "summary": "Bid for the prerolls an exchange offers (OpenRTB 2.6)",
+        "operationId": "bid",
+        "requestBody": {"required": True, "content": {**content, "text/plain": content[_JSON]}},
+        "responses": {
+            "200": {"description": "Bids, or why there is none", "content": content},
+            "204": {"description": "No bid"},
+            **{status: {"description": "Refused"} for status in ("400", "405", "413", "415")},
+        },
+    }

@@ -23,17 +23,16 @@ from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
-import numpy as np
 from msgspec import Struct
 
 from adserver.domain.request import NO_CONSENT_SIGNALS, NO_GEO, NO_VIEWER, AdRequest, Consent
-from adserver.domain.viewer import OpenRecord
 from adserver.edge import gpp, tcf, us_privacy
 from adserver.edge.gpp import Gpp
 from adserver.edge.tcf import Tcf
 
 CACHED_MAX: Final = 1024
 """Verdicts remembered; with the longest strings a request may hold, 17 MB."""
+_ALL_BITS: Final = 31
 _COARSE_DECIMALS: Final = 1
 """Of a degree: about 10 km."""
 
@@ -50,6 +49,13 @@ class May(Struct, frozen=True, gc=False):
     measure: bool
     """What happened may be tied to the viewer."""
     precise_geo: bool
+
+    @property
+    def bits(self) -> int:
+        """Return them as one number, as the journal keeps them: the first field is 1."""
+        if self is ALL:
+            return _ALL_BITS
+        return sum(1 << at for at, may in enumerate(msgspec.structs.astuple(self)) if may)
 
 
 class Verdict(Struct, frozen=True, gc=False):
@@ -184,22 +190,6 @@ def reduce(request: AdRequest, verdict: Verdict) -> AdRequest:
     elif viewer.ids and not may.use_profile:
         viewer = msgspec.structs.replace(viewer, ids=())
     return msgspec.structs.replace(request, viewer=viewer, geo=geo, consent=NO_CONSENT_SIGNALS)
-
-
-def limit(viewer: OpenRecord, may: May) -> OpenRecord:
-    """Return a record as it may be used: without the profile only doses, caps and suppressions."""
-    if may.use_profile:
-        return viewer
-    return msgspec.structs.replace(
-        viewer,
-        vector=np.zeros_like(viewer.vector),
-        vector_ms=0,
-        weight_complete=0.0,
-        weight_annoyed=0.0,
-        intent=0,
-        intent_ms=0,
-        opted_out=True,
-    )
 
 
 def _coarse(degrees: float | None) -> float | None:

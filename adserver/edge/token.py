@@ -11,6 +11,7 @@ nonces under one key far below the 2**32 at which they may begin to repeat (NIST
 
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import b2a_base64
 from collections.abc import Callable
 from hashlib import blake2b
 from typing import Final
@@ -34,6 +35,9 @@ BID: Final = 4
 TEST: Final = 8
 """Flag: nothing is charged, counted or journaled."""
 
+MAY_MEASURE: Final = 16
+"""Flag: consent allows what happened to be tied to the viewer in the journal."""
+
 TOKEN_LENGTH_MAX: Final = 1024
 """Longest text looked at; three ids of 128 characters seal to 700."""
 
@@ -43,6 +47,7 @@ _NONCE_BYTES: Final = 12
 _TAG_BYTES: Final = 16
 _BODY_START: Final = _HEADER.size + _NONCE_BYTES
 _SEALED_BYTES_MIN: Final = _BODY_START + _TAG_BYTES
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _CIPHERS_MAX: Final = 8
 """Days whose cipher is kept; more than one decision's lifetime spans."""
 
@@ -89,6 +94,11 @@ class TokenBody(Struct, array_like=True, frozen=True, gc=False):
         """Whether the viewer record may learn from the event."""
         return bool(self.flags & MAY_UPDATE)
 
+    @property
+    def may_measure(self) -> bool:
+        """Whether the event may be tied to the viewer."""
+        return bool(self.flags & MAY_MEASURE)
+
 
 def bid_body(body: TokenBody, terms: Terms, price: int) -> TokenBody:
     """Return the body of a bid at this price, nanos; of a test nobody is charged or counted."""
@@ -110,35 +120,88 @@ class Expired(AdserverError):
         self.body = body
 
 
-class Tokens:
-    """Seals and opens tokens with one master key. Not thread-safe: one for each event loop.
+class Sealer:
+    """Turns bytes into text that only we can read or make, and back.
 
-    Sealing costs 3.3 µs and opening 5.1 µs (measured, a body of 90 bytes).
+    Not thread-safe: one for each event loop.
 
     Parameters
     ----------
     key : bytes
         Master secret, 32 bytes.
     key_id : int
-        1-255; written into every token, so that a later key can be told from this one.
+        1-255; written into every text, so that a later key can be told from this one.
     take : callable
         ``take(n)`` gives n unpredictable bytes, never the same twice.
+    purpose : bytes
+        What is sealed for one purpose does not open for another; at most 16 bytes.
     """
 
-    def __init__(self, key: bytes, key_id: int, take: Callable[[int], bytes]) -> None:
+    def __init__(
+        self, key: bytes, key_id: int, take: Callable[[int], bytes], purpose: bytes
+    ) -> None:
         self._key = key
         self._key_id = key_id
         self._take = take
+        self._purpose = purpose
         self._ciphers: dict[bytes, AESGCM] = {}
+
+    def seal(self, plain: bytes, expires_ms: int) -> str:
+        """Return the text of these bytes, under the key of the day on which they expire."""
+        header = _HEADER.pack(_VERSION, self._key_id, expires_ms // DAY_MS)
+        nonce = self._take(_NONCE_BYTES)
+        sealed = self._cipher(header).encrypt(nonce, plain, header)
+        text = b2a_base64(b"".join((header, nonce, sealed)), newline=False)
+        return text.translate(_URL_SAFE).rstrip(b"=").decode("ascii")
+
+    def open(self, text: str) -> bytes:
+        """Return the bytes of a text of ours; Forged for every other, whatever it is."""
+        if len(text) > TOKEN_LENGTH_MAX:
+            raise Forged("the token is too long")
+        try:
+            sealed = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        except ValueError:
+            raise Forged("the token is not base64url") from None
+        # The decoder skips characters it does not know and bits that spill over; spelling the
+        # bytes back refuses every text but the one we issued.
+        if urlsafe_b64encode(sealed).rstrip(b"=") != text.encode("ascii"):
+            raise Forged("the token is not base64url as we write it")
+        header = sealed[: _HEADER.size]
+        if len(sealed) < _SEALED_BYTES_MIN or header[:2] != bytes((_VERSION, self._key_id)):
+            raise Forged("the token is not of this version and key")
+        try:
+            return self._cipher(header).decrypt(
+                sealed[_HEADER.size : _BODY_START], sealed[_BODY_START:], header
+            )
+        except InvalidTag:
+            raise Forged("the token does not open") from None
+
+    def _cipher(self, header: bytes) -> AESGCM:
+        cipher = self._ciphers.get(header)
+        if cipher is None:
+            if len(self._ciphers) >= _CIPHERS_MAX:
+                # Forged headers can name any day: forget rather than grow.
+                self._ciphers.clear()
+            derived = blake2b(header, digest_size=32, key=self._key, person=self._purpose)
+            cipher = self._ciphers[header] = AESGCM(derived.digest())
+        return cipher
+
+
+class Tokens:
+    """Seals and opens beacon tokens with one master key. Not thread-safe.
+
+    Sealing costs 3.3 µs and opening 5.1 µs (measured, a body of 90 bytes). The parameters are those
+    of ``Sealer``.
+    """
+
+    def __init__(self, key: bytes, key_id: int, take: Callable[[int], bytes]) -> None:
+        self._sealer = Sealer(key, key_id, take, b"adserver-token")
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(TokenBody).decode
 
     def seal(self, body: TokenBody) -> str:
         """Return the token of a body."""
-        header = _HEADER.pack(_VERSION, self._key_id, body.expires_ms // DAY_MS)
-        nonce = self._take(_NONCE_BYTES)
-        sealed = self._cipher(header).encrypt(nonce, self._encode(body), header)
-        return urlsafe_b64encode(b"".join((header, nonce, sealed))).rstrip(b"=").decode("ascii")
+        return self._sealer.seal(self._encode(body), body.expires_ms)
 
     def open(self, token: str, now_ms: int) -> TokenBody:
         """Return the body of a token of ours that is still valid.
@@ -150,39 +213,10 @@ class Tokens:
         Expired
             At ``expires_ms`` and after; carries the body.
         """
-        if len(token) > TOKEN_LENGTH_MAX:
-            raise Forged("the token is too long")
         try:
-            sealed = urlsafe_b64decode(token + "=" * (-len(token) % 4))
-        except ValueError:
-            raise Forged("the token is not base64url") from None
-        # The decoder skips characters it does not know and bits that spill over; spelling the
-        # bytes back refuses every text but the one we issued.
-        if urlsafe_b64encode(sealed).rstrip(b"=") != token.encode("ascii"):
-            raise Forged("the token is not base64url as we write it")
-        body = self._unseal(sealed)
+            body = self._decode(self._sealer.open(token))
+        except msgspec.MsgspecError:
+            raise Forged("the token holds something else") from None
         if now_ms >= body.expires_ms:
             raise Expired(body)
         return body
-
-    def _unseal(self, sealed: bytes) -> TokenBody:
-        header = sealed[: _HEADER.size]
-        if len(sealed) < _SEALED_BYTES_MIN or header[:2] != bytes((_VERSION, self._key_id)):
-            raise Forged("the token is not of this version and key")
-        try:
-            plain = self._cipher(header).decrypt(
-                sealed[_HEADER.size : _BODY_START], sealed[_BODY_START:], header
-            )
-            return self._decode(plain)
-        except (InvalidTag, msgspec.MsgspecError):
-            raise Forged("the token does not open") from None
-
-    def _cipher(self, header: bytes) -> AESGCM:
-        cipher = self._ciphers.get(header)
-        if cipher is None:
-            if len(self._ciphers) >= _CIPHERS_MAX:
-                # Forged headers can name any day: forget rather than grow.
-                self._ciphers.clear()
-            derived = blake2b(header, digest_size=32, key=self._key, person=b"adserver-token")
-            cipher = self._ciphers[header] = AESGCM(derived.digest())
-        return cipher

@@ -19,6 +19,12 @@ from adserver.domain.reasons import Reason
 from adserver.domain.request import AdRequest, Content, Device, DeviceType, Geo
 
 SCHEMA_VERSION: Final = 1
+MAY_READ_ID: Final = 1
+MAY_USE_PROFILE: Final = 2
+MAY_UPDATE_PROFILE: Final = 4
+MAY_MEASURE: Final = 8
+MAY_PRECISE_GEO: Final = 16
+"""Bits of ``DecisionRow.may``."""
 SHOWN: Final = 0
 """``DecisionRow.reason`` of a decision to show; every reason is above it."""
 
@@ -101,6 +107,8 @@ class DecisionRow(Struct, array_like=True, tag=1, frozen=True, gc=False):
     """How far in it could be skipped; -1 also when never."""
     is_bid: bool = False
     """What was shown was offered in an auction, which it may have lost unheard."""
+    may: int = 0
+    """What consent allowed, a sum of ``MAY_...``; 0 also in rows written before the field was."""
 
     @property
     def shown(self) -> bool:
@@ -139,6 +147,7 @@ def decision_row(  # noqa: PLR0913  (what a decision was made from, field by fie
     surprise_allowed: bool = False,
     full: Full | None = None,
     length_ms: tuple[int, int] = (-1, -1),
+    may: int = 0,
 ) -> DecisionRow:
     """Return the row of a decision, its arrays copied out of the worker's scratch.
 
@@ -158,6 +167,8 @@ def decision_row(  # noqa: PLR0913  (what a decision was made from, field by fie
         The whole inputs, for the sample.
     length_ms : tuple of int
         Of what was shown: its duration, and how far in it could be skipped; -1 where neither.
+    may : int
+        What consent allowed.
     """
     reason = decision.reason
     content = request.content
@@ -203,6 +214,7 @@ def decision_row(  # noqa: PLR0913  (what a decision was made from, field by fie
         full,
         *length_ms,
         request.terms.auction > 0,
+        may,
     )
 
 

@@ -22,10 +22,9 @@ from adserver.domain.errors import AdserverError
 from adserver.domain.reasons import Reason
 from adserver.domain.request import NO_VIEWER, AdRequest
 from adserver.domain.viewer import OpenRecord, in_space, pseudonym
-from adserver.edge import consent
 from adserver.edge.consent import Verdict
 from adserver.edge.json_response import Handles
-from adserver.edge.token import MAY_UPDATE, SURPRISE, TokenBody, Tokens, bid_body
+from adserver.edge.token import MAY_MEASURE, MAY_UPDATE, SURPRISE, TokenBody, Tokens, bid_body
 from adserver.journal.schema import Full, decision_row
 from adserver.journal.writer import JournalWriter
 from adserver.runtime.clock import Clock
@@ -91,8 +90,9 @@ class Made(Struct, gc=False):
     serving: Serving
     deadline_ns: int
     verdict: Verdict
+    raw: bytes | None = None
+    """The viewer record as stored, less what consent does not allow to be used."""
     viewer: OpenRecord | None = None
-    """The viewer's record, as far as consent allows it to be used."""
 
 
 Render = Callable[[Made, AdRequest], bytes]
@@ -162,12 +162,12 @@ class Decisions:
             return Made(unready(now_ms, decision_id), serving, deadline_ns, verdict)
 
         engines.spending.ledger.count_request()
-        viewer = None
+        raw = viewer = None
         viewer_id = request.viewer.id
         if viewer_id is not None:
             left_ns = deadline_ns - clock.monotonic_ns()
             if left_ns > 0:
-                viewer = await self._read(viewer_id, left_ns, serving, verdict)
+                raw, viewer = await self._read(viewer_id, left_ns, serving, verdict)
         share = decider.columns.meta.policy.hold_out
         if clock.monotonic_ns() >= deadline_ns:
             decision = decider.gate(Reason.DEADLINE, now_ms, decision_id)
@@ -177,7 +177,7 @@ class Decisions:
             house = verdict.house_only
             decide = partial(decider.decide, request, viewer, now_ms, decision_id, house_only=house)
             decision = self._decide(decide, budgets, now_ms, decision_id)
-        return Made(decision, serving, deadline_ns, verdict, viewer)
+        return Made(decision, serving, deadline_ns, verdict, raw, viewer)
 
     def _decide(
         self, decide: Decide, budgets: Budgets, now_ms: int, decision_id: bytes
@@ -208,20 +208,23 @@ class Decisions:
 
     async def _read(
         self, viewer_id: str, left_ns: int, serving: Serving, verdict: Verdict
-    ) -> OpenRecord | None:
+    ) -> tuple[bytes | None, OpenRecord | None]:
         """Get the viewer's record; where the store fails, the decision is contextual."""
         count = self.engines.counters.add
         try:
             raw = await self.engines.store.get(viewer_id, left_ns / _NS_PER_S)
             if raw is None:
                 count(Counter.VIEWERS_UNKNOWN)
-                return None
-            viewer = consent.limit(codec.open_record(raw), verdict.may)
+                return None, None
+            viewer = codec.open_record(raw)
+            if not verdict.may.use_profile:
+                raw = codec.without_profile(raw)
+                viewer = codec.open_record(raw)
         except AdserverError:
             count(Counter.VIEWER_READS_FAILED)
-            return None
+            return None, None
         columns = serving.columns
-        return viewer if columns is None else in_space(viewer, columns.meta.dim)
+        return raw, viewer if columns is None else in_space(viewer, columns.meta.dim)
 
     def _overran(self, made: Made) -> bool:
         return (
@@ -251,7 +254,8 @@ class Decisions:
         if decision.chosen != NOTHING:
             variant, campaign, _ = decision.ids[:, decision.chosen].tolist()
             shown = made.serving.shown(variant, campaign)
-            viewer_id = request.viewer.id if made.verdict.may.update_profile else None
+            may = made.verdict.may
+            viewer_id = request.viewer.id if may.update_profile else None
             body = TokenBody(
                 decision.decision_id,
                 expires_ms,
@@ -260,7 +264,9 @@ class Decisions:
                 shown.creative_key,
                 shown.variant,
                 request.placement,
-                (SURPRISE if decision.surprise else 0) | (MAY_UPDATE if viewer_id else 0),
+                (SURPRISE if decision.surprise else 0)
+                | (MAY_UPDATE if viewer_id else 0)
+                | (MAY_MEASURE if viewer_id and may.measure else 0),
                 *made.serving.bill(campaign),
             )
             if request.terms.auction:
@@ -290,6 +296,7 @@ class Decisions:
                 surprise_allowed=decision.surprise_allowed,
                 full=_full(made, request) if _sampled(decision, request) else None,
                 length_ms=length_ms,
+                may=made.verdict.may.bits,
             )
         )
         count = self.engines.counters.add
@@ -329,11 +336,11 @@ def _full(made: Made, request: AdRequest) -> Full | None:
     With either of them in it the journal could name a viewer who asked to be forgotten. A record
     that is not to be measured by is not kept, and nothing else would replay.
     """
-    viewer = made.viewer
-    if viewer is not None and not made.verdict.may.measure:
+    if made.raw is not None and not made.verdict.may.measure:
         return None
     asked = msgspec.json.encode(msgspec.structs.replace(request, viewer=NO_VIEWER))
     allowed = msgspec.json.encode(made.verdict)
-    if viewer is None:
+    if made.raw is None:
         return Full(asked, None, allowed)
-    return Full(asked, codec.close_record(viewer, pseudonym_key=_NO_KEY), allowed)
+    record = msgspec.structs.replace(codec.decode(made.raw), pseudonym_key=_NO_KEY)
+    return Full(asked, codec.encode(record), allowed)

@@ -136,7 +136,7 @@ class Beacons:
             raise
 
     async def _pseudonym(self, body: TokenBody) -> bytes | None:
-        if body.viewer_id is None:
+        if body.viewer_id is None or not body.may_measure:
             return None
         try:
             raw = await self._engines.store.get(body.viewer_id, READ_BUDGET_S)

@@ -159,22 +159,18 @@ def open_record(raw: bytes) -> OpenRecord:
     )
 
 
-def close_record(viewer: OpenRecord, *, pseudonym_key: bytes) -> bytes:
-    """Lay an opened record out again, under another key: ``open_record`` backwards."""
+def without_profile(raw: bytes) -> bytes:
+    """Return a record of which only doses, caps and suppressions are left to use.
+
+    No taste, no weights, no intent, and marked as one not to be personalised by.
+    """
+    version, dim, _, _, pseudonym_key, _, last_seen_ms, *_, words = _HEADER.unpack_from(raw)
+    nothing = (0.0, 0.0)
     header = _HEADER.pack(
-        VERSION,
-        len(viewer.vector),
-        _OPTED_OUT if viewer.opted_out else 0,
-        viewer.intent,
-        pseudonym_key,
-        viewer.vector_ms,
-        viewer.last_seen_ms,
-        viewer.intent_ms,
-        viewer.weight_complete,
-        viewer.weight_annoyed,
-        len(viewer.state),
+        version, dim, _OPTED_OUT, 0, pseudonym_key, 0, last_seen_ms, 0, *nothing, words
     )
-    return b"".join((header, viewer.vector.tobytes(), viewer.state.tobytes()))
+    start = _HEADER.size + _WORD_BYTES * dim
+    return b"".join((header, bytes(_WORD_BYTES * dim), raw[start:]))
 
 
 def decode(raw: bytes) -> ViewerRecord:

@@ -2,8 +2,6 @@
 
 import itertools
 
-import msgspec
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,10 +15,9 @@ from adserver.domain.request import (
     Geo,
     Viewer,
 )
-from adserver.domain.viewer import ViewerRecord
 from adserver.edge import consent, tcf
-from adserver.edge.consent import ALL, NONE, OPEN, OPTED_OUT, May, limit, reduce
-from adserver.viewer.codec import encode, open_record
+from adserver.edge.consent import ALL, NONE, OPEN, OPTED_OUT, May, reduce
+from adserver.journal import schema
 from tests.edge import encoded, strings
 
 EVERYTHING = encoded.tc_string(consents=range(1, 12), features={1})
@@ -228,24 +225,15 @@ def test_no_consent_string_goes_any_further():
     assert reduce(untouched, OPEN) is untouched
 
 
-def test_without_the_profile_only_doses_caps_and_suppressions_are_left():
-    record = ViewerRecord(
-        pseudonym_key=bytes(16),
-        vector=np.ones(3, np.float32),
-        vector_ms=5,
-        weight_complete=1.0,
-        weight_annoyed=2.0,
-        intent=3,
-        intent_ms=6,
-    )
-    opened = open_record(encode(record))
-    without = limit(opened, msgspec.structs.replace(ALL, use_profile=False))
-    assert without.vector.tolist() == [0.0, 0.0, 0.0]
-    assert (without.weight_complete, without.weight_annoyed) == (0.0, 0.0)
-    assert (without.intent, without.intent_ms, without.vector_ms) == (0, 0, 0)
-    assert without.opted_out
-    assert without.state is opened.state
-    assert limit(opened, ALL) is opened
+def test_the_journal_keeps_what_may_be_done_as_one_number():
+    names = ("READ_ID", "USE_PROFILE", "UPDATE_PROFILE", "MEASURE", "PRECISE_GEO")
+    assert May.__struct_fields__ == tuple(name.lower() for name in names)
+    for wanted in itertools.product([False, True], repeat=5):
+        bits = sum(
+            getattr(schema, f"MAY_{name}") for name, w in zip(names, wanted, strict=True) if w
+        )
+        assert May(*wanted).bits == bits
+    assert (ALL.bits, NONE.bits) == (31, 0)
 
 
 def test_an_explanation_says_four_things():

@@ -3,17 +3,20 @@
 import os
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from adserver.domain.units import DAY_MS
 from adserver.edge.token import (
+    MAY_MEASURE,
     MAY_UPDATE,
     SURPRISE,
     TOKEN_LENGTH_MAX,
     Expired,
     Forged,
+    Sealer,
     TokenBody,
     Tokens,
 )
@@ -44,7 +47,7 @@ bodies = st.builds(
     creative_key=keys,
     variant=ids,
     placement=ids,
-    flags=st.integers(0, 3),
+    flags=st.integers(0, 31),
 )
 
 
@@ -69,9 +72,11 @@ def test_a_token_can_stand_in_a_query_and_tells_nothing():
 
 
 def test_the_flags_are_told_apart():
-    assert (BODY.surprise, BODY.may_update) == (True, False)
-    other = TokenBody(bytes(16), NOW_MS, None, 1, 1, "v", "p", MAY_UPDATE)
-    assert (other.surprise, other.may_update) == (False, True)
+    for flags in range(32):
+        body = TokenBody(bytes(16), NOW_MS, None, 1, 1, "v", "p", flags)
+        assert body.surprise is bool(flags & SURPRISE)
+        assert body.may_update is bool(flags & MAY_UPDATE)
+        assert body.may_measure is bool(flags & MAY_MEASURE)
 
 
 def test_any_changed_character_is_forged():
@@ -106,6 +111,16 @@ def test_a_token_of_another_key_is_forged(other):
         TOKENS.open(other.seal(BODY), NOW_MS)
 
 
+def test_what_is_sealed_for_another_purpose_is_forged():
+    other = Sealer(KEY, 1, os.urandom, b"another")
+    with pytest.raises(Forged):
+        TOKENS.open(other.seal(msgspec.msgpack.encode(BODY), BODY.expires_ms), NOW_MS)
+    same = Sealer(KEY, 1, os.urandom, b"adserver-token")
+    assert TOKENS.open(same.seal(msgspec.msgpack.encode(BODY), BODY.expires_ms), NOW_MS) == BODY
+    with pytest.raises(Forged):
+        TOKENS.open(same.seal(b"something else", BODY.expires_ms), NOW_MS)
+
+
 @given(st.text(max_size=200))
 @example("")
 @example("A" * TOKEN_LENGTH_MAX)
@@ -125,7 +140,7 @@ def test_forged_days_do_not_grow_the_server():
             tokens.open(
                 urlsafe_b64encode(bytes((1, 1)) + day.to_bytes(2, "big") + bytes(40)).decode(), 0
             )
-    assert len(tokens._ciphers) <= 8  # noqa: SLF001  (the bound is the point of the test)
+    assert len(tokens._sealer._ciphers) <= 8  # noqa: SLF001  (the bound is the point of the test)
 
 
 def test_nonces_and_days():

@@ -19,11 +19,11 @@ from adserver.domain.viewer import (
 )
 from adserver.viewer.codec import (
     GROUP_KEYS_MAX,
-    close_record,
     decode,
     encode,
     new_record,
     open_record,
+    without_profile,
 )
 from tests.viewer.records import plain, records
 
@@ -53,9 +53,19 @@ def test_an_open_record_shows_the_same_without_copying(record):
 
 
 @given(records())
-def test_a_closed_record_is_the_record_under_the_other_key(record):
-    closed = close_record(open_record(encode(record)), pseudonym_key=KEY)
-    assert closed == encode(structs.replace(record, pseudonym_key=KEY))
+def test_without_its_profile_a_record_keeps_what_doses_and_caps_need(record):
+    without = decode(without_profile(encode(record)))
+    kept = structs.replace(
+        record,
+        vector=np.zeros_like(record.vector),
+        vector_ms=0,
+        weight_complete=0.0,
+        weight_annoyed=0.0,
+        intent=0,
+        intent_ms=0,
+        opted_out=True,
+    )
+    assert plain(without) == plain(kept)
 
 
 def test_state_is_laid_out_as_kernels_read_it():

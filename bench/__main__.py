@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from bench import machine, world
+from bench.kernels import estimates
 from bench.kernels import report as kernels_report
 from bench.load.run import Options, run
 from bench.load.schedule import Schedule
@@ -22,7 +23,7 @@ RATES = (500.0, 1000.0, 2000.0)
 
 
 def main() -> int:
-    """Measure what was asked for; 1 when a load run, or the cost of counts, does not pass."""
+    """Measure what was asked for; 1 when something with a bound does not pass it."""
     arguments = options().parse_args()
     report = Report(machine.describe(), f"python -m bench {' '.join(sys.argv[1:])}")
     passed: bool = arguments.measure(arguments, report)
@@ -84,6 +85,11 @@ def options() -> argparse.ArgumentParser:
     )
     kernels.add_argument("--full", action="store_true", help="also 1,000,000 variants")
     kernels.set_defaults(measure=measure_kernels)
+
+    estimate = commands.add_parser(
+        "estimate", parents=[common], help="1,000 bootstrap draws over a million rows, and NumPy"
+    )
+    estimate.set_defaults(measure=measure_estimate)
     return parser
 
 
@@ -143,6 +149,15 @@ def measure_kernels(arguments: argparse.Namespace, report: Report) -> bool:
     for title, lines in kernels_report.measure(full=arguments.full):
         report.add(title, lines)
     return True
+
+
+def measure_estimate(_arguments: argparse.Namespace, report: Report) -> bool:
+    """Compare the bootstrap with NumPy adding up the same draws."""
+    passed = True
+    for title, lines, met in estimates.measure():
+        report.add(title, lines)
+        passed = passed and met
+    return passed
 
 
 if __name__ == "__main__":

@@ -175,10 +175,10 @@ def _estimates(totals: Floats) -> Floats:
 
 def _resampled(sums: Floats) -> Floats:
     """float64[DRAWS, n_sums]: the sums of each draw, the same whatever the number of threads."""
-    seeds = np.array([_seed(b) for b in range(DRAWS)], np.uint64)
+    every = seeds()
 
     def draw(first: int) -> Floats:
-        some = seeds[first : first + _BLOCK_DRAWS]
+        some = every[first : first + _BLOCK_DRAWS]
         totals = np.zeros((sums.shape[1], len(some)))
         estimation.resample(sums, some, np.empty(len(some)), totals)
         return totals
@@ -188,5 +188,7 @@ def _resampled(sums: Floats) -> Floats:
     return np.concatenate(blocks, axis=1).T
 
 
-def _seed(draw: int) -> int:
-    return int.from_bytes(blake2b(b"bootstrap %d" % draw, digest_size=8).digest(), "big")
+def seeds() -> NDArray[np.uint64]:
+    """uint64[DRAWS]: what each draw is made from, the same in every run."""
+    drawn = [blake2b(b"bootstrap %d" % draw, digest_size=8).digest() for draw in range(DRAWS)]
+    return np.array([int.from_bytes(digest, "big") for digest in drawn], np.uint64)

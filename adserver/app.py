@@ -32,6 +32,7 @@ from adserver.serve.decisions import DecisionEndpoint
 from adserver.serve.direct import Endpoint
 from adserver.serve.handler import Engines
 from adserver.serve.health import Livez, Metrics, OpenApi, Readyz
+from adserver.serve.keyring import Keyring
 from adserver.serve.once import Once
 from adserver.serve.openrtb import BidEndpoint, Trade, is_secure
 from adserver.serve.past import Past, PastEndpoint
@@ -90,9 +91,9 @@ def build_app(
     clock, entropy
         The machine's when None.
     """
-    engines = _open_engines(
-        settings, number, workers, clock or SystemClock(), entropy or SystemEntropy()
-    )
+    clock, entropy = clock or SystemClock(), entropy or SystemEntropy()
+    engines = _open_engines(settings, number, workers, clock, entropy)
+    keyring = Keyring(settings.data, entropy, clock, [engines.tokens])
     decide, vast = DecisionEndpoint(engines), VastEndpoint(engines)
     beacons, pages = Beacons(engines), PastPages(open_versions(settings, engines.clock))
     description = msgspec.json.encode(openapi.document(settings.base_url))
@@ -113,7 +114,7 @@ def build_app(
             Route("/openapi.json", OpenApi(engines, description)),
         ],
         exception_handlers={HTTPException: _problem, Exception: _failure(engines.counters)},
-        lifespan=_lifespan(engines, tends=number == 0),
+        lifespan=_lifespan(engines, keyring, tends=number == 0),
     )
     app.router.redirect_slashes = False
     app.state.engines = engines
@@ -138,6 +139,7 @@ def _open_engines(
     data = open_data(settings)
     counters = Counters(counters_path(settings), number, workers)
     keys = load_or_create(data, entropy)
+    sealing = keys.sealing(clock.now_ms())
     store = open_store(settings.store, data)
     store.warm(VIEWERS_WALKED_MAX)
     spending = Spending(Ledger(data / "budgets"), counters)
@@ -157,7 +159,7 @@ def _open_engines(
         clock=clock,
         entropy=entropy,
         draw_key=keys.draw.secret,
-        tokens=Tokens(keys.token.secret, keys.token.id, entropy.take),
+        tokens=Tokens(sealing.secret, sealing.id, entropy.take),
         store=store,
         journal=JournalWriter(
             journal_path(settings), number, clock, counters, spending.charging(store)
@@ -184,12 +186,13 @@ def _trade(settings: Settings) -> Trade:
     )
 
 
-def _lifespan(engines: Engines, *, tends: bool) -> StatelessLifespan[Starlette]:
+def _lifespan(engines: Engines, keyring: Keyring, *, tends: bool) -> StatelessLifespan[Starlette]:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         engines.journal.start()
         tasks = [asyncio.create_task(engines.snapshots.watch(engines.clock.now_ms))]
         tasks.append(asyncio.create_task(_keep_pace(engines)))
+        tasks.append(asyncio.create_task(keyring.watch()))
         if tends:
             tasks.append(asyncio.create_task(_tend(engines)))
         try:

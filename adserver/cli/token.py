@@ -1,18 +1,24 @@
-"""``adserver token``: who may do what over HTTP."""
+"""``adserver token``: who may do what over HTTP, and the key that beacons are sealed with."""
 
 import click
 
 from adserver.cli.session import Session, pass_session
+from adserver.domain.units import DAY_MS, MILLISECONDS_PER_SECOND, format_time_ms
 from adserver.runtime.clock import SystemClock
+from adserver.runtime.entropy import SystemEntropy
+from adserver.runtime.keys import rotate as rotate_keys
 from adserver.serve.auth import SCOPES, Bearers
+
+CLICKS_LEAD_ON_MS = DAY_MS
+"""After the last token of a key expired."""
 
 
 @click.group(
-    help="""Create, list and revoke bearer tokens.
+    help="""Create, list and revoke bearer tokens; rotate the key of beacon tokens.
 
     Example: adserver token create --scope read
     """,
-    short_help="Create, list and revoke bearer tokens.",
+    short_help="Create, list and revoke bearer tokens; rotate keys.",
 )
 def command() -> None:
     """Hold the commands below."""
@@ -64,6 +70,34 @@ def revoke(session: Session, token_id: str) -> None:
     """
     _bearers(session).revoke(token_id)
     session.show({"revoked": token_id}, f"revoked {token_id}")
+
+
+@command.command()
+@click.option(
+    "--void", is_flag=True, help="Void every token out there at once, for a key that has leaked."
+)
+@pass_session
+def rotate(session: Session, void: bool) -> None:
+    """Seal beacon tokens with a new key; servers follow within two seconds, without a restart.
+
+    What the former keys sealed stays good until it expires, and its clicks lead on for a day more.
+
+    Example: adserver token rotate
+    """
+    now_ms = SystemClock().now_ms()
+    opens_ms = session.settings.decision_ttl_s * MILLISECONDS_PER_SECOND + CLICKS_LEAD_ON_MS
+    keys = rotate_keys(session.need_data(), SystemEntropy(), now_ms, 0 if void else opens_ms)
+    rows = [
+        {
+            "id": key.id,
+            "seals_from": format_time_ms(key.from_ms),
+            "opens_until": None if key.until_ms is None else format_time_ms(key.until_ms),
+        }
+        for key in keys.tokens
+    ]
+    lines = [f"key {row['id']} seals from {row['seals_from']}" for row in rows[-1:]]
+    lines += [f"key {row['id']} opens until {row['opens_until']}" for row in rows[:-1]]
+    session.show({"keys": rows}, "\n".join(lines))
 
 
 def _bearers(session: Session) -> Bearers:

@@ -48,3 +48,19 @@ def test_a_damaged_file_opens_nothing(tmp_path):
     (tmp_path / "tokens.json").write_bytes(b"{")
     with pytest.raises(Broken):
         Bearers(tmp_path).listed()
+
+
+def test_rotate_says_which_key_seals_and_how_long_the_former_opens(tmp_path):
+    rows = json.loads(run(tmp_path, "rotate", "--json").output)["keys"]
+    assert [(row["id"], row["opens_until"] is None) for row in rows] == [(1, False), (2, True)]
+    text = run(tmp_path, "rotate").output
+    assert "key 3 seals from " in text
+    assert "key 1 opens until " in text
+    voided = json.loads(run(tmp_path, "rotate", "--void", "--json").output)["keys"]
+    assert [row["id"] for row in voided] == [4]
+    assert "secret" not in json.dumps(voided)
+
+
+def test_rotate_needs_a_data_directory(tmp_path):
+    missing = run(tmp_path / "nowhere", "rotate")
+    assert (missing.exit_code, "there is no data directory" in missing.stderr) == (1, True)

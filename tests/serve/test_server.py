@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from base64 import urlsafe_b64decode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -170,6 +171,33 @@ def test_a_dead_worker_is_replaced_a_dead_parent_takes_all_along_and_beacons_sta
         assert gone(family)
     kept = [row for row in JournalReader(shop.data / "journal").rows() if type(row) is EventRow]
     assert [row.decision_id.hex() for row in kept] == [answer["decision_id"].replace("-", "")]
+
+
+def key_id(answer: dict) -> int:
+    token = answer["tracking_url"].partition("d=")[2]
+    return urlsafe_b64decode(token[:4])[1]
+
+
+def test_a_new_key_is_followed_without_a_restart_and_old_tokens_stay_good(shop):
+    rotating = [sys.executable, "-m", "adserver", "token", "rotate", "--data", str(shop.data)]
+    with served(shop, "--port", "0", "--workers", "2") as server:
+        before = [server.decide("likes-east") for _ in range(4)]
+        assert {key_id(answer) for answer in before} == {1}
+        subprocess.run(rotating, check=True, timeout=START_S, stdout=subprocess.PIPE)
+        rotated_s = now_s()
+
+        def both_follow() -> bool:
+            answers = [server.decide("likes-east") for _ in range(8)]
+            # Whichever worker sealed it, whichever is asked opens it, all the way through.
+            assert {server.report(answer, "start") for answer in answers} == {204}
+            return {key_id(answer) for answer in answers} == {2}
+
+        assert until(both_follow, 10)
+        assert now_s() - rotated_s < 5
+        assert {server.report(answer, "impression") for answer in before} == {204}
+        subprocess.run([*rotating, "--void"], check=True, timeout=START_S, stdout=subprocess.PIPE)
+        assert until(lambda: server.report(before[0], "complete") == 403, 5)
+        assert until(lambda: key_id(server.decide("likes-east")) == 3, 5)
 
 
 def test_garbage_is_answered_as_a_problem(shop):

@@ -1,5 +1,6 @@
 """What the join of outcomes remembers: events read ahead of their decisions, ids just passed."""
 
+import struct
 from collections import deque
 from collections.abc import Iterable
 from typing import Final
@@ -15,11 +16,10 @@ from adserver.journal.segment import Segment
 EVENTS: Final = max(EventType) + 1
 """``EventType`` counts from 1."""
 NEVER_MS: Final = 1 << 62
-TIME_BITS: Final = 48
-"""A decision id has no more for the time."""
 
 _EVENT_BITS: Final = 8
 _EVENT_MASK: Final = (1 << _EVENT_BITS) - 1
+_pack: Final = struct.Struct("<q").pack
 _CODE_BYTES: Final = 8
 _CODES_BYTES_MAX: Final = 64 * _CODE_BYTES
 
@@ -50,17 +50,19 @@ class EventsAhead:
     def _add(self, rows: list[EventRow], first: list[bytes]) -> None:
         known = self._codes
         for row in rows:
-            if row.time_ms >> TIME_BITS:
+            decision_id = row.decision_id
+            try:
+                code = _pack(row.time_ms << _EVENT_BITS | row.event)
+            except struct.error:
                 continue  # no time at all: a check sum does not vouch for who wrote it
-            code = (row.time_ms << _EVENT_BITS | row.event).to_bytes(_CODE_BYTES, "little")
-            former = known.get(row.decision_id)
+            former = known.get(decision_id)
             if former is None:
-                first.append(row.decision_id)
-                known[row.decision_id] = code
+                first.append(decision_id)
+                known[decision_id] = code
             elif len(former) < _CODES_BYTES_MAX:
-                known[row.decision_id] = former + code
+                known[decision_id] = former + code
             else:
-                known[row.decision_id] = self._each_once(former) + code
+                known[decision_id] = self._each_once(former) + code
 
     def _each_once(self, codes: bytes) -> bytes:
         """Keep the earliest of each event: who repeats a beacon must not fill our memory."""

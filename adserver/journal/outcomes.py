@@ -20,13 +20,14 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from adserver.domain.decision import IdRow, ValueRow
+from adserver.domain.decision import NOTHING, IdRow, ValueRow
 from adserver.domain.event import EventType
-from adserver.journal.ahead import EVENTS, NEVER_MS, TIME_BITS, EventsAhead, RecentIds
+from adserver.journal.ahead import EVENTS, NEVER_MS, EventsAhead, RecentIds
 from adserver.journal.framing import Damage
 from adserver.journal.reader import JournalReader
-from adserver.journal.schema import DecisionRow
+from adserver.journal.schema import SHOWN, DecisionRow
 from adserver.journal.segment import SEGMENT_AGE_MS_MAX, SLACK_MS, Segment
+from adserver.runtime.entropy import DECISION_ID_BYTES
 
 GRACE_MS: Final = 5 * 60_000
 """How long after a variant's end its beacons are waited for."""
@@ -38,7 +39,9 @@ BATCH_ROWS: Final = 4096
 UNTOLD_MS: Final = -1
 """``Resolved.watched_ms`` where begin or end was never heard."""
 
-_ID_BYTES: Final = 16
+_TIME_MS_MAX: Final = 1 << 48
+"""A decision id has no more bits for the time."""
+_REASON_MAX: Final = 1 << 31
 _CANDIDATE_BYTES: Final = 4 * len(ValueRow)
 _ID_COLUMN_BYTES: Final = 4 * len(IdRow)
 
@@ -250,7 +253,7 @@ class Outcomes:
             yield batch, Place(segment.start_ms, segment.worker, segment.pid, count)
 
     def _resolve(self, rows: list[DecisionRow], segment: Segment, end: Place) -> Resolved:
-        shown = np.array([row.shown for row in rows], np.bool_)
+        shown = np.array([row.reason for row in rows], np.int32) == SHOWN
         time_ms = np.array([row.time_ms for row in rows], np.int64)
         _, duration_ms = _lengths(rows)
         deadline_ms = time_ms + np.where(shown, duration_ms, 0) + self._grace_ms
@@ -303,12 +306,15 @@ def _lengths(rows: list[DecisionRow]) -> tuple[NDArray[np.int64], NDArray[np.int
 
 def _sound(row: DecisionRow) -> bool:
     """Whether a row is what a decision can be: a check sum does not vouch for who wrote it."""
-    width, odd = divmod(len(row.values), _CANDIDATE_BYTES)
+    width = len(row.ids) // _ID_COLUMN_BYTES
     return (
-        not odd
-        and len(row.ids) == width * _ID_COLUMN_BYTES
-        and len(row.decision_id) == _ID_BYTES
-        and row.time_ms >> TIME_BITS == 0
-        and row.reason >> 31 == 0
-        and (-1 if row.reason else 0) <= row.chosen < (0 if row.reason else width)
+        len(row.ids) == width * _ID_COLUMN_BYTES
+        and len(row.values) == width * _CANDIDATE_BYTES
+        and len(row.decision_id) == DECISION_ID_BYTES
+        and 0 <= row.time_ms < _TIME_MS_MAX
+        and (
+            0 <= row.chosen < width
+            if row.reason == SHOWN
+            else row.chosen == NOTHING and 0 < row.reason < _REASON_MAX
+        )
     )

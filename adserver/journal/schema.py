@@ -266,6 +266,14 @@ def request_of(row: DecisionRow) -> AdRequest:
     )
 
 
+def reason_word(reason: int) -> str:
+    """Spell a row's reason; the number of one that only a later version knows."""
+    try:
+        return Reason(reason).word
+    except ValueError:
+        return str(reason)
+
+
 def _reason(row: DecisionRow) -> Reason:
     try:
         return Reason(row.reason)

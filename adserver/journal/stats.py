@@ -9,10 +9,9 @@ from msgspec import Struct, field
 from numpy.typing import NDArray
 
 from adserver.domain.event import EventType
-from adserver.domain.reasons import Reason
 from adserver.journal.framing import Damage
 from adserver.journal.outcomes import GRACE_MS, Outcome, Outcomes, Resolved
-from adserver.journal.schema import DecisionRow
+from adserver.journal.schema import reason_word
 from adserver.journal.segment import segments
 
 
@@ -80,7 +79,7 @@ def _add(stats: JournalStats, batch: Resolved) -> None:
         stats.surprises += row.surprise
         stats.full += row.full is not None
         if not row.shown:
-            word = _reason_word(row)
+            word = reason_word(row.reason)
             stats.none[word] = stats.none.get(word, 0) + 1
     stats.decisions += len(batch.rows)
     times = [row.time_ms for row in batch.rows]
@@ -98,11 +97,3 @@ def _count(into: dict[str, int], found: Mapping[str, NDArray[np.bool_]]) -> None
     for word, where in found.items():
         if count := int(np.count_nonzero(where)):
             into[word] = into.get(word, 0) + count
-
-
-def _reason_word(row: DecisionRow) -> str:
-    try:
-        return Reason(row.reason).word
-    except ValueError:
-        # A later version's reason: its number says more than nothing.
-        return str(row.reason)

@@ -60,7 +60,7 @@ def test_the_sample_of_version_1_reads_as_it_was_written():
 
 
 def test_every_sample_is_read_by_a_test():
-    assert [path.name for path in sorted(SAMPLES.iterdir())] == ["v1.seg"]
+    assert [path.name for path in sorted(SAMPLES.iterdir())] == ["v1.parquet", "v1.seg"]
 
 
 def test_a_row_holds_the_decision():

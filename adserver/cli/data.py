@@ -1,6 +1,8 @@
-"""``adserver data``: simulated days under the real server's rules, and requests to send to one."""
+"""``adserver data``: simulated days, learning from nothing, and requests for load generators."""
 
+from functools import partial
 from pathlib import Path
+from statistics import stdev
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -11,6 +13,7 @@ from adserver.cli.session import Session, pass_session
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from adserver.worlds.cold_start import Course
     from adserver.worlds.tally import Summary
 
 REQUESTS_MAX: Final = 10_000_000
@@ -19,7 +22,7 @@ _NAME_WIDTH: Final = 26
 
 @click.group()
 def command() -> None:
-    """Simulate days, and write requests for load generators.
+    """Simulate days, learn from nothing, and write requests for load generators.
 
     Example: adserver data simulate --picture day.svg
     """
@@ -93,6 +96,66 @@ def simulate(  # noqa: PLR0917  (one argument an option)
         click.get_current_context().exit(1)
 
 
+@command.command("cold-start")
+@click.option(
+    "--world",
+    type=click.Choice(["movielens", "synthetic"]),
+    default="movielens",
+    show_default=True,
+    help="Whose viewers, films and outcomes.",
+)
+@click.option(
+    "--exploration",
+    type=click.Choice(["greedy", "epsilon_greedy", "inverse_gap"]),
+    multiple=True,
+    default=["greedy", "inverse_gap"],
+    show_default=True,
+    help="How arms are chosen; may be given more than once.",
+)
+@click.option("--seeds", type=click.IntRange(1, 100), default=3, show_default=True, help="Runs.")
+@click.option(
+    "--policy",
+    "policy_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Shares, cost and threshold; else the built-in ones.",
+)
+@pass_session
+def cold_start(
+    session: Session, world: str, exploration: tuple[str, ...], seeds: int, policy_file: Path | None
+) -> None:
+    """Learn a world from nothing, one request at a time, and say what was earned.
+
+    Each request offers five films of which the viewer's outcome is known, and nothing. Only the
+    outcome of the film shown is told, and learnt before the next request. Nothing of the data
+    directory is read or written.
+
+    Example: adserver data cold-start --exploration inverse_gap --seeds 1
+    """
+    import msgspec  # noqa: PLC0415  (--help stays quick)
+
+    from adserver.catalogue.policy import parse_policy  # noqa: PLC0415
+    from adserver.domain.policy import Policy  # noqa: PLC0415
+    from adserver.worlds.cold_start import play  # noqa: PLC0415
+    from adserver.worlds.load import build_world  # noqa: PLC0415
+
+    policy = Policy() if policy_file is None else parse_policy(policy_file.read_bytes())
+    courses: dict[str, list[Course]] = {name: [] for name in exploration}
+    with stages(session) as tell:
+        tell("making up the world", 0.0)
+        made = build_world(world)
+        for name, runs in courses.items():
+            rules = msgspec.structs.replace(policy, exploration=name)
+            for seed in range(1, seeds + 1):
+                stage = f"learning, {name}, seed {seed}"
+                runs.append(play(made, rules, seed, tell=partial(tell, stage)))
+    data = {
+        "world": world,
+        "runs": {name: msgspec.to_builtins(runs) for name, runs in courses.items()},
+        "reward": {name: _mean([run.reward for run in runs]) for name, runs in courses.items()},
+    }
+    session.show(data, "\n".join(_course_lines(courses)))
+
+
 @command.command("requests")
 @click.option("--n", "count", type=click.IntRange(1, REQUESTS_MAX), required=True, help="How many.")
 @click.option(
@@ -129,6 +192,31 @@ def requests_(session: Session, count: int, world: str, seed: int, out: Path) ->
                     tell("writing requests", done / count)
     data = {"file": str(out), "requests": count, "world": world, "seed": seed}
     session.show(data, f"Wrote {count:,} requests to {out}.")
+
+
+def _course_lines(courses: "dict[str, list[Course]]") -> "Iterator[str]":
+    heads = ("reward", "sd", "annoyed", "shown", "surprises", "silence")
+    yield f"{'':{_NAME_WIDTH}}{''.join(f'{head:>11}' for head in heads)}"
+    for name, runs in courses.items():
+        reward = [run.reward for run in runs]
+        spread = stdev(reward) if len(runs) > 1 else 0.0
+        cells = (
+            f"{_mean(reward):.4f}",
+            f"{spread:.4f}",
+            f"{_mean([run.annoyed for run in runs]):.4f}",
+            f"{_mean([run.shown for run in runs]):.1%}",
+            f"{_mean([run.surprises for run in runs]):.2%}",
+            f"{max(run.silence_max for run in runs)}",
+        )
+        yield f"{name:{_NAME_WIDTH}}{''.join(f'{cell:>11}' for cell in cells)}"
+    first = next(iter(courses.values()))
+    yield ""
+    yield f"{first[0].requests:,} requests a run, {len(first)} seeds; reward, annoyed, shown and"
+    yield "surprises a request; silence: most requests in a row that were shown nothing"
+
+
+def _mean(numbers: list[float]) -> float:
+    return sum(numbers) / len(numbers)
 
 
 def _data(summary: "Summary") -> dict[str, Any]:

@@ -22,7 +22,7 @@ COMMANDS: dict[str, str] = {
     "explain": "Tell why a decision is what it is.",
     "journal": "Look into the log of decisions and events.",
     "estimate": "Estimate what another policy would have earned, from a log.",
-    "data": "Simulate days, and write requests for load generators.",
+    "data": "Simulate days, learn from nothing, and write requests for load generators.",
     "token": "Create, list and revoke bearer tokens.",
     "config": "Show every setting and where its value comes from.",
     "openapi": "Print the OpenAPI description of the HTTP interface.",

@@ -7,6 +7,8 @@ from adserver.domain.model import Calibrator
 from adserver.learn.logistic import fit_logistic
 
 BINS = 10
+PULL = 10.0
+"""Ridge of a recalibration: a score of 2 that is always right and seen ten times moves a by .2."""
 
 
 def platt(z: NDArray[np.float64], outcome: NDArray[np.float64]) -> Calibrator:
@@ -31,6 +33,31 @@ def platt(z: NDArray[np.float64], outcome: NDArray[np.float64]) -> Calibrator:
     """
     a, b = fit_logistic(np.stack([z, np.ones_like(z)], axis=1), outcome)
     return Calibrator(a=max(float(a), 1e-3), b=float(b))
+
+
+def recalibrate(
+    z: NDArray[np.float64], outcome: NDArray[np.float64], began: Calibrator
+) -> Calibrator:
+    """Platt scaling of a window, pulled towards the calibrator that is in force.
+
+    Parameters
+    ----------
+    z
+        float64[n_events], the head before calibration, of outcomes it had not learnt yet.
+    outcome
+        float64[n_events], 0 or 1.
+    began
+        What a window that says nothing leaves as it is; the pull is that of ``PULL`` outcomes.
+
+    Returns
+    -------
+    Calibrator
+        As ``platt``.
+    """
+    offset = began.a * z + began.b
+    columns = np.stack([z, np.ones_like(z)], axis=1)
+    a, b = fit_logistic(columns, outcome, offset, PULL)
+    return Calibrator(a=max(began.a + float(a), 1e-3), b=began.b + float(b))
 
 
 def calibration_error(p: NDArray[np.float64], outcome: NDArray[np.float64]) -> float:

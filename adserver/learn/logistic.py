@@ -18,7 +18,12 @@ def logit(p: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.log(p / (1.0 - p)))
 
 
-def fit_logistic(columns: NDArray[np.float64], outcome: NDArray[np.float64]) -> NDArray[np.float64]:
+def fit_logistic(
+    columns: NDArray[np.float64],
+    outcome: NDArray[np.float64],
+    offset: NDArray[np.float64] | float = 0.0,
+    pull: float = _RIDGE,
+) -> NDArray[np.float64]:
     """Coefficients of a logistic regression with a slight ridge.
 
     Parameters
@@ -27,6 +32,10 @@ def fit_logistic(columns: NDArray[np.float64], outcome: NDArray[np.float64]) -> 
         float64[n_events, n_columns]; one of them all ones where an intercept is wanted.
     outcome
         float64[n_events], 0 or 1.
+    offset
+        float64[n_events], log odds that are known before; never learnt.
+    pull
+        Of the ridge.
 
     Returns
     -------
@@ -38,10 +47,10 @@ def fit_logistic(columns: NDArray[np.float64], outcome: NDArray[np.float64]) -> 
     Newton-Raphson on the penalised log-likelihood (Hastie, Tibshirani, Friedman, The Elements of
     Statistical Learning, section 4.4.1). Events with no information leave every coefficient at 0.
     """
-    ridge = _RIDGE * np.eye(columns.shape[1])
+    ridge = pull * np.eye(columns.shape[1])
     weights = np.zeros(columns.shape[1])
     for _ in range(_STEPS):
-        p = sigmoid(columns @ weights)
+        p = sigmoid(offset + columns @ weights)
         slope = columns.T @ (p - outcome) + ridge @ weights
         bend = (columns * (p * (1.0 - p))[:, None]).T @ columns + ridge
         weights = weights - np.linalg.solve(bend, slope)

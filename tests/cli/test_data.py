@@ -129,3 +129,16 @@ def test_requests_are_bodies_for_the_server_and_the_same_again(tmp_path):
     assert any((request.viewer.id or "").startswith("syn-") for request in requests)
     run("requests", "--n", 300, "--world", "synthetic", "--out", files[1], "--seed", 2)
     assert files[0].read_bytes() != files[1].read_bytes()
+
+
+def test_learning_from_nothing_is_told_by_exploration():
+    data = json.loads(run("cold-start", "--json", "--world", "synthetic", "--seeds", 2).stdout)
+    assert list(data["reward"]) == ["greedy", "inverse_gap"]
+    assert len(data["runs"]["greedy"]) == 2
+    told = run("cold-start", "--world", "synthetic", "--exploration", "greedy", "--seeds", 1)
+    assert told.exit_code == 0, told.output
+    assert told.stdout.splitlines()[1].split()[:3] == [
+        "greedy",
+        f"{data['runs']['greedy'][0]['reward']:.4f}",
+        "0.0000",
+    ]

@@ -33,6 +33,7 @@ from adserver.serve.direct import Endpoint
 from adserver.serve.handler import Engines
 from adserver.serve.health import Livez, Metrics, OpenApi, Readyz
 from adserver.serve.keyring import Keyring
+from adserver.serve.notices import NoticeEndpoint
 from adserver.serve.once import Once
 from adserver.serve.openrtb import BidEndpoint, Trade, is_secure
 from adserver.serve.past import Past, PastEndpoint
@@ -102,6 +103,7 @@ def build_app(
             Route(DECISIONS, decide),
             Route(VAST, vast),
             Route("/openrtb2/bid", BidEndpoint(engines, _trade(settings))),
+            Route("/v1/openrtb/{notice}", NoticeEndpoint(beacons)),
             Route("/v1/track/{event}", TrackEndpoint(beacons)),
             Route("/v1/click", ClickEndpoint(beacons, engines.snapshots, pages)),
             Route(

@@ -156,19 +156,27 @@ class Ledger:
         at = money.HEADER_WORDS + slot * money.ACCOUNT_WORDS
         money.release(self.words, at, decision_ms, price)
 
+    def release_of(self, key: int, decision_ms: int, price: int) -> None:
+        """Give back what a decision reserved on an account, by the account's key."""
+        slot = self._slot_of(key)
+        if slot is not None:
+            self.release(slot, decision_ms, price)
+
     def settle(self, key: int, decision_ms: int, price: int) -> bool:
         """Spend the price of an impression; True when its reservation had ended before.
 
         The caller settles each impression once. An account this ledger never had is passed over.
         """
-        slot = self._slots.get(key)
+        slot = self._slot_of(key)
         if slot is None:
-            self._learn_slots()
-            slot = self._slots.get(key)
-            if slot is None:
-                return False
+            return False
         at = money.HEADER_WORDS + slot * money.ACCOUNT_WORDS
         return money.settle(self.words, at, decision_ms, price) == money.SETTLED_LATE
+
+    def _slot_of(self, key: int) -> int | None:
+        if key not in self._slots:
+            self._learn_slots()
+        return self._slots.get(key)
 
     def count_request(self) -> None:
         """Note one ad request; told to the others by ``tell_requests``."""

@@ -1,10 +1,10 @@
-"""What a player reports about a decision that was shown."""
+"""What players and exchanges report about a decision that was shown."""
 
 from enum import IntEnum
 
 
 class EventType(IntEnum):
-    """Beacon events; the numbers are what the journal keeps and never change."""
+    """Events; the numbers are what the journal keeps and never change."""
 
     IMPRESSION = 1
     START = 2
@@ -21,11 +21,23 @@ class EventType(IntEnum):
     ERROR = 13
     VIEWABLE = 14
     CLOSE = 15
+    WIN = 16
+    """An exchange's: the bid won its auction."""
+    BILLING = 17
+    """An exchange's: the bid is to be paid."""
+    LOSS = 18
+    """An exchange's: the bid lost its auction."""
 
     @property
     def word(self) -> str:
-        """The event as the beacon's path spells it."""
+        """The event as the path of its report spells it."""
         return self.name.lower()
 
 
-EVENTS_BY_WORD: dict[str, EventType] = {event.word: event for event in EventType}
+NOTICES = (EventType.WIN, EventType.BILLING, EventType.LOSS)
+"""What exchanges report; all others are a player's."""
+EVENTS_BY_WORD: dict[str, EventType] = {
+    event.word: event for event in EventType if event not in NOTICES
+}
+"""A player's."""
+NOTICES_BY_WORD: dict[str, EventType] = {event.word: event for event in NOTICES}

@@ -14,6 +14,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import b2a_base64
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
+from math import isfinite
 from typing import Final
 
 import msgspec
@@ -48,6 +49,7 @@ _TAG_BYTES: Final = 16
 _BODY_START: Final = _HEADER.size + _NONCE_BYTES
 _SEALED_BYTES_MIN: Final = _BODY_START + _TAG_BYTES
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
+_PRICE_CPM_MAX: Final = 1e9
 _CIPHERS_MAX: Final = 8
 """Days whose cipher is kept; more than one decision's lifetime spans."""
 
@@ -78,6 +80,21 @@ class TokenBody(Struct, array_like=True, frozen=True, gc=False):
     def surprise(self) -> bool:
         """Whether the decision was a surprise."""
         return bool(self.flags & SURPRISE)
+
+    def cleared(self, price_cpm: str) -> int:
+        """Return what an impression costs when a notice says it cleared at this, nanos.
+
+        Never above the bid, and never below what the auction can clear at: whoever holds the notice
+        can write any number. One that cannot be read, as a macro left unexpanded, is the bid.
+        """
+        try:
+            price = float(price_cpm)
+        except ValueError:
+            return self.price
+        if not isfinite(price) or price <= 0.0:
+            return self.price
+        # A price of a thousand in millionths is one of a single impression in nanos.
+        return min(max(round(min(price, _PRICE_CPM_MAX) * 1e6), self.least), self.price)
 
     @property
     def is_bid(self) -> bool:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adserver.domain.decision import NOTHING, IdRow, ValueRow
-from adserver.domain.event import EventType
+from adserver.domain.event import NOTICES, EventType
 from adserver.journal.ahead import EVENTS, NEVER_MS, EventsAhead, RecentIds
 from adserver.journal.framing import Damage
 from adserver.journal.reader import JournalReader
@@ -60,6 +60,8 @@ class Outcome(IntEnum):
     """Skipped, or closed before the end."""
     UNKNOWN = 5
     """It began, and how it ended was never heard."""
+    LOST = 6
+    """A bid of which nothing but its loss was heard: it says nothing about the variant."""
 
     @property
     def word(self) -> str:
@@ -73,6 +75,8 @@ _OUTCOME_OF_END: Final = np.zeros(EVENTS, np.int8)
 _OUTCOME_OF_END[EventType.COMPLETE] = Outcome.COMPLETED
 _OUTCOME_OF_END[[EventType.SKIP, EventType.CLOSE]] = Outcome.SKIPPED
 _OUTCOME_OF_END[EventType.ERROR] = Outcome.UNPLAYED
+_LOSS: Final = 1 << EventType.LOSS
+_NOTICED: Final = sum(1 << event for event in NOTICES)
 _ENDS: Final = np.flatnonzero(_OUTCOME_OF_END)
 _PAST_HALF: Final = 1 << EventType.MIDPOINT | 1 << EventType.THIRD_QUARTILE
 
@@ -113,7 +117,7 @@ class Resolved:
     @property
     def begun(self) -> NDArray[np.bool_]:
         """bool[n]: shown, and something was heard of it."""
-        heard: NDArray[np.bool_] = self.events != 0
+        heard: NDArray[np.bool_] = self.events & ~_NOTICED != 0
         return heard & ~np.isin(self.outcome, Outcome.NOTHING)
 
     @property
@@ -266,7 +270,10 @@ class Outcomes:
         self.late += int(np.count_nonzero(heard_ms != NEVER_MS)) - int(np.count_nonzero(in_time))
         heard_ms[~in_time] = NEVER_MS
         ended_by, watched_ms = _ending(heard_ms)
-        silent = np.where(in_time.any(axis=1), Outcome.UNKNOWN, Outcome.UNPLAYED)
+        events = in_time @ _BITS
+        is_lost = np.array([row.is_bid for row in rows], np.bool_) & (events & ~_LOSS == 0)
+        silent = np.where(events & ~_NOTICED, Outcome.UNKNOWN, Outcome.UNPLAYED)
+        silent[is_lost] = Outcome.LOST
         unended = np.where(self._now_ms <= deadline_ms, Outcome.PLAYING, silent)
         outcome = np.where(ended_by == 0, unended, _OUTCOME_OF_END[ended_by])
         # While a segment can still grow, it has no end to go on from.
@@ -274,7 +281,7 @@ class Outcomes:
         return Resolved(
             rows=rows,
             outcome=np.where(shown, outcome, Outcome.NOTHING).astype(np.int8),
-            events=in_time @ _BITS,
+            events=events,
             watched_ms=watched_ms,
             ended_by=ended_by,
             settled=self._now_ms > final_ms,

@@ -122,7 +122,10 @@ class DecisionRow(Struct, array_like=True, tag=1, frozen=True, gc=False):
 
 
 class EventRow(Struct, array_like=True, tag=2, frozen=True, gc=False):
-    """One event a player reported. A retry may write it again: (decision_id, event) is its key."""
+    """One event a player or an exchange reported.
+
+    A retry may write it again: (decision_id, event) is its key.
+    """
 
     decision_id: bytes
     event: EventType
@@ -133,6 +136,8 @@ class EventRow(Struct, array_like=True, tag=2, frozen=True, gc=False):
     creative_key: int
     variant: str
     placement: str = ""
+    price: int = 0
+    """Nanos, of an exchange's notice."""
 
 
 Row = DecisionRow | EventRow

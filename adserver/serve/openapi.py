@@ -199,6 +199,7 @@ def document(base_url: str) -> dict[str, Any]:
             "/v1/decisions/{decision_id}": {"get": _past()},
             "/v1/vast": {"get": _vast()},
             "/openrtb2/bid": {"post": openapi_exchange.bid()},
+            "/v1/openrtb/{notice}": {"get": openapi_exchange.notice()},
             "/v1/track/{event}": {"get": _track()},
             "/v1/click": {"get": _click()},
             "/livez": {"get": _page("Whether the process answers", "live", "Live")},

@@ -30,6 +30,10 @@ class Charged(Change, frozen=True, kw_only=True, gc=False):
     """Key in the ledger; 0 charges nobody."""
     price: int = 0
     decision_ms: int = 0
+    paid_once: bytes | None = None
+    """Key of the payment, where other changes may ask for the same."""
+    is_lost: bool = False
+    """Give back what was reserved, in place of spending it."""
 
 
 class Spending:
@@ -68,16 +72,27 @@ class Spending:
         """Return what applies changes to the store and then charges for those it saw first."""
 
         def apply(changes: list[Change]) -> list[bool]:
-            firsts = store.transact(changes)
-            for change, first in zip(changes, firsts, strict=True):
-                if first and isinstance(change, Charged) and change.account:
+            paid = [
+                Change(once=change.paid_once, once_expires_s=change.once_expires_s)
+                for change in changes
+                if isinstance(change, Charged) and change.paid_once is not None
+            ]
+            firsts = store.transact([*changes, *paid])
+            first_paid = iter(firsts[len(changes) :])
+            for change, first in zip(changes, firsts, strict=False):
+                if not isinstance(change, Charged):
+                    continue
+                pays = first if change.paid_once is None else next(first_paid)
+                if pays and change.account:
                     self._settle(change)
-            return firsts
+            return firsts[: len(changes)]
 
         return apply
 
     def _settle(self, change: Charged) -> None:
-        if self.ledger.settle(change.account, change.decision_ms, change.price):
+        if change.is_lost:
+            self.ledger.release_of(change.account, change.decision_ms, change.price)
+        elif self.ledger.settle(change.account, change.decision_ms, change.price):
             self._counters.add(Counter.IMPRESSIONS_LATE)
 
     def close(self) -> None:

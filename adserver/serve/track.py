@@ -27,6 +27,9 @@ READ_BUDGET_S: Final = 1.0
 """For the viewer record behind a beacon; nobody waits for a beacon's answer."""
 REMEMBERED_AFTER_EXPIRY_S: Final = 60
 """A token refused for its age cannot be a duplicate; the rest is for clocks that differ."""
+_PAYS: Final = frozenset({EventType.IMPRESSION, EventType.BILLING})
+_PAID: Final = b"$"
+"""After a decision's id, the key of its payment; an event's key ends with its number."""
 
 
 class TrackEndpoint:
@@ -69,11 +72,14 @@ class Beacons:
         """Return the time that events are kept with."""
         return self._engines.clock.now_ms()
 
-    async def take(self, event: EventType, body: TokenBody, now_ms: int) -> None:
+    async def take(
+        self, event: EventType, body: TokenBody, now_ms: int, price: int | None = None
+    ) -> None:
         """Make an event durable; it counts the first time.
 
-        A repeat is not journaled again, but for one that comes before the first is durable: who
-        reads the journal counts (decision, event) once.
+        An impression costs what its token says, a bid's billing notice ``price`` nanos; of the two
+        a bid pays the one that comes first. A repeat is not journaled again, but for one that comes
+        before the first is durable: who reads the journal counts (decision, event) once.
 
         Raises
         ------
@@ -96,6 +102,7 @@ class Beacons:
             body.creative_key,
             body.variant,
             body.placement,
+            price or 0,
         )
         counts = event is EventType.IMPRESSION and body.may_update and body.viewer_id is not None
         change = Charged(
@@ -103,9 +110,11 @@ class Beacons:
             update=self._impression(body, now_ms) if counts else keep,
             once=once,
             once_expires_s=body.expires_ms // MILLISECONDS_PER_SECOND + REMEMBERED_AFTER_EXPIRY_S,
-            account=body.account if event is EventType.IMPRESSION else 0,
-            price=body.price,
+            account=body.account if self._moves_money(event, body) else 0,
+            price=body.price if price is None else price,
             decision_ms=decision_time_ms(body.decision_id),
+            paid_once=body.decision_id + _PAID if body.is_bid and event in _PAYS else None,
+            is_lost=event is EventType.LOSS,
         )
         try:
             first = await asyncio.wrap_future(engines.journal.record(row, change))
@@ -127,13 +136,18 @@ class Beacons:
         """
         count = self._engines.counters.add
         try:
-            return self._engines.tokens.open(_token(query), now_ms)
+            return self._engines.tokens.open(first_value(query, b"d"), now_ms)
         except Forged as error:
             count(Counter.BEACONS_FORGED)
             raise asgi.Refused(problems.FORGED_TOKEN) from error
         except Expired:
             count(Counter.BEACONS_EXPIRED)
             raise
+
+    def _moves_money(self, event: EventType, body: TokenBody) -> bool:
+        if event is EventType.LOSS:  # of a bid that was paid there is nothing left to give back
+            return not self._engines.store.seen(body.decision_id + _PAID)
+        return event in _PAYS
 
     async def _pseudonym(self, body: TokenBody) -> bytes | None:
         if body.viewer_id is None or not body.may_measure:
@@ -163,9 +177,12 @@ class Beacons:
         return update
 
 
-def _token(query: bytes) -> str:
-    """Return the first ``d``; macros a player appends or leaves unexpanded are not looked at."""
+def first_value(query: bytes, name: bytes) -> str:
+    """Return the first value of a name, as it stands; empty without one.
+
+    Macros a player appends or leaves unexpanded are not looked at.
+    """
     for pair in query.split(b"&"):
-        if pair.startswith(b"d="):
-            return pair[2:].decode("ascii", "replace")
+        if pair.startswith(name + b"="):
+            return pair[len(name) + 1 :].decode("ascii", "replace")
     return ""

@@ -96,6 +96,26 @@ def test_a_length_that_is_not_told_is_the_longest(tmp_path, length_ms):
     assert joined.late == 1
 
 
+@pytest.mark.parametrize(
+    ("notices", "expected"),
+    [
+        ((), "lost"),
+        ((EventType.LOSS,), "lost"),
+        ((EventType.WIN,), "unplayed"),
+        ((EventType.WIN, EventType.BILLING), "unplayed"),
+        ((EventType.LOSS, IMPRESSION), "unknown"),
+        ((EventType.WIN, START, COMPLETE), "completed"),
+    ],
+)
+def test_a_bid_that_was_lost_says_nothing_about_what_it_offered(tmp_path, notices, expected):
+    offered = replace(shown(), is_bid=True)
+    write(tmp_path, NOW_MS, offered, *[make.event(1, kind) for kind in notices])
+    ((word, _, _, known, _, _),) = join(tmp_path)[0].values()
+    assert (word, known) == (expected, expected in {"unplayed", "completed"})
+    (batch,) = Outcomes(tmp_path, now_ms=DEADLINE_MS + 1)
+    assert batch.begun.tolist() == [expected in {"unknown", "completed"}]
+
+
 def test_a_decision_for_nothing_is_resolved_and_has_no_label(tmp_path):
     write(tmp_path, NOW_MS, make.refused(1), make.event(1, ERROR))
     told, joined = join(tmp_path, NOW_MS + 1)
@@ -111,6 +131,7 @@ DECISIONS = st.lists(
         st.booleans(),
         st.sampled_from([-1, 6_000, LENGTH_MS]),
         st.sampled_from([-1, 0, SKIP_MS]),
+        st.booleans(),
     ),
     max_size=4,
 )
@@ -133,8 +154,9 @@ def rows_of(decisions, events):
             make.shown(number, time_ms) if is_shown else make.refused(number, time_ms),
             duration_ms=length_ms,
             skip_after_ms=skip_ms,
+            is_bid=is_bid,
         )
-        for number, (time_ms, is_shown, length_ms, skip_ms) in enumerate(decisions, 1)
+        for number, (time_ms, is_shown, length_ms, skip_ms, is_bid) in enumerate(decisions, 1)
     ]
     return made + [make.event(*event) for event in events]
 
@@ -261,6 +283,7 @@ def test_numbers_never_change():
         "COMPLETED": 3,
         "SKIPPED": 4,
         "UNKNOWN": 5,
+        "LOST": 6,
     }
 
 

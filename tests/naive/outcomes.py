@@ -1,7 +1,7 @@
 """The join of decisions and events, the obvious way: everything in memory, one decision at a time.
 
 Words and numbers are spelled out here: 1 impression, 2 start, 4 midpoint, 5 third quartile,
-6 complete, 7 skip, 8 mute, 13 error, 15 close.
+6 complete, 7 skip, 8 mute, 13 error, 15 close; of an exchange 16 win, 17 billing, 18 loss.
 """
 
 LENGTH_MS_MAX = 600_000
@@ -13,7 +13,7 @@ def outcomes(decisions, events, now_ms, grace_ms):
     Parameters
     ----------
     decisions
-        (id, time_ms, shown, duration_ms, skip_after_ms) each; unknown lengths are -1.
+        (id, time_ms, shown, duration_ms, skip_after_ms, is_bid) each; unknown lengths are -1.
     events
         (decision id, kind, time_ms) each.
     now_ms
@@ -34,14 +34,14 @@ def outcomes(decisions, events, now_ms, grace_ms):
     for decision_id, kind, time_ms in events:
         key = (decision_id, kind)
         distinct[key] = min(time_ms, distinct.get(key, time_ms))
-    for decision_id, time_ms, shown, duration_ms, skip_ms in decisions:
+    for decision_id, time_ms, shown, duration_ms, skip_ms, bid in decisions:
         length_ms = duration_ms if 0 < duration_ms <= LENGTH_MS_MAX else LENGTH_MS_MAX
         deadline_ms = time_ms + grace_ms + (length_ms if shown else 0)
         mine = {kind: at for (owner, kind), at in distinct.items() if owner == decision_id}
         heard = {kind: at for kind, at in mine.items() if at <= deadline_ms}
         used += len(heard)
         late += len(mine) - len(heard)
-        found[decision_id] = _one(heard, shown, length_ms, skip_ms, now_ms <= deadline_ms)
+        found[decision_id] = _one(heard, shown, length_ms, skip_ms, bid, now_ms <= deadline_ms)
     counts = {
         "duplicates": len(events) - len(distinct),
         "late": late,
@@ -50,7 +50,7 @@ def outcomes(decisions, events, now_ms, grace_ms):
     return found, counts
 
 
-def _one(heard, shown, length_ms, skip_ms, still_open):
+def _one(heard, shown, length_ms, skip_ms, bid, still_open):
     kinds = frozenset(heard)
     ends = sorted((at, kind) for kind, at in heard.items() if kind in (6, 7, 13, 15))
     end = ends[0][1] if ends else None
@@ -64,8 +64,10 @@ def _one(heard, shown, length_ms, skip_ms, still_open):
         outcome = {6: "completed", 7: "skipped", 15: "skipped", 13: "unplayed"}[end]
     elif still_open:
         outcome = "playing"
+    elif bid and kinds <= {18}:
+        outcome = "lost"
     else:
-        outcome = "unknown" if heard else "unplayed"
+        outcome = "unknown" if kinds - {16, 17, 18} else "unplayed"
     if skip_ms >= 0 and watched_ms >= 0:
         at_once = watched_ms <= skip_ms + 1000
     else:

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from starlette.types import StatelessLifespan
 
 from adserver.budget.ledger import Ledger
+from adserver.budget.requests import Requests
 from adserver.catalogue.pages import PastPages
 from adserver.catalogue.shelf import Shelf
 from adserver.domain.errors import AdserverError
@@ -144,7 +145,7 @@ def _open_engines(
     sealing = keys.sealing(clock.now_ms())
     store = open_store(settings.store, data)
     store.warm(VIEWERS_WALKED_MAX)
-    spending = Spending(Ledger(data / "budgets"), counters)
+    spending = Spending(Ledger(data / "budgets"), Requests(data / "budgets"), counters)
     snapshots = Snapshots(
         open_versions(settings, clock),
         settings.base_url,

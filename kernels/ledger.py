@@ -25,8 +25,6 @@ BUCKET_MS = 15_000
 # Words of the header.
 SWEPT = 2
 """Number since the epoch of the last bucket whose reservations were given back."""
-REQUESTS = 3
-"""How many ad requests all workers were asked."""
 DAY_OF = 4
 """First of ``N_DAYS`` words: which day, since the epoch, each day cell of every account is for."""
 HEADER_WORDS = 1024

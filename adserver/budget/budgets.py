@@ -8,6 +8,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from adserver.budget.ledger import Ledger, account_key
+from adserver.budget.openings import Openings
 from adserver.domain.units import DAY_MS
 from kernels.ledger import (
     ACCOUNT_WORDS,
@@ -52,6 +53,9 @@ class Terms(Struct, frozen=True):
     end_ms: NDArray[np.int64]
     endless: NDArray[np.bool_]
     """The flight has no end, so a total budget cannot be spread over it."""
+    openings: Openings
+    opening: NDArray[np.int64]
+    """Which of the openings each campaign has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,8 @@ class Accounts:
     paced: NDArray[np.int64]
     start_ms: NDArray[np.int64]
     end_ms: NDArray[np.int64]
+    opening: NDArray[np.int64]
+    """Of ``Budgets.openings``."""
 
     def __getitem__(self, rows: NDArray[Any]) -> "Accounts":
         """Return only some rows."""
@@ -85,6 +91,7 @@ class Budgets:
         accounts = _accounts(ledger, terms)
         self._accounts = accounts
         self.paced = accounts[accounts.paced != UNPACED]
+        self.openings = terms.openings
         self._rows = dict(zip(accounts.campaign.tolist(), range(len(accounts.slot)), strict=True))
         self._keys = [account_key(terms.campaigns[k], terms.currency) for k in self._rows]
         self._orders = list(
@@ -180,4 +187,5 @@ def _accounts(ledger: Ledger, terms: Terms) -> Accounts:
         paced=np.where(terms.even[campaign], paced, UNPACED),
         start_ms=terms.start_ms[campaign],
         end_ms=terms.end_ms[campaign],
+        opening=terms.opening[campaign],
     )

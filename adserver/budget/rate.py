@@ -19,7 +19,17 @@ COUNT, EXPOSURE, COUNT_LATELY, EXPOSURE_LATELY = range(4)
 Reals = NDArray[np.float64]
 
 
-def follow(sums: Reals, counts: Reals, exposures: Reals, elapsed_s: float, prior: float) -> Reals:
+PRIOR_COUNT = 0.25
+"""Occurrences a prior counts for: one real one already says more."""
+
+
+def follow(
+    sums: Reals,
+    counts: Reals,
+    exposures: Reals,
+    elapsed_s: float,
+    prior: Reals | None = None,
+) -> Reals:
     """Add what was just seen to the sums; return occurrences per unit of exposure.
 
     Parameters
@@ -30,14 +40,13 @@ def follow(sums: Reals, counts: Reals, exposures: Reals, elapsed_s: float, prior
         Since the last call.
     elapsed_s : float
         Time since the last call.
-    prior : float
-        As if so many occurrences had been seen in as many units of exposure: what never had a
-        chance is taken to happen every time, and is found out by ever more chances.
+    prior : float64[n], optional
+        Rates to presume where nothing is known, greater than zero.
 
     Returns
     -------
     float64[n]
-        Zero where nothing is known.
+        Zero where nothing is known and nothing presumed.
     """
     seen = np.stack([counts, exposures], axis=1)
     expected = _rates(sums, prior) * exposures
@@ -51,8 +60,8 @@ def follow(sums: Reals, counts: Reals, exposures: Reals, elapsed_s: float, prior
     return _rates(sums, prior)
 
 
-def _rates(sums: Reals, prior: float) -> Reals:
-    exposures = sums[:, EXPOSURE] + prior
-    return np.divide(
-        sums[:, COUNT] + prior, exposures, out=np.zeros(len(sums)), where=exposures > 0.0
-    )
+def _rates(sums: Reals, prior: Reals | None) -> Reals:
+    counts, exposures = sums[:, COUNT], sums[:, EXPOSURE]
+    if prior is not None:
+        counts, exposures = counts + PRIOR_COUNT, exposures + PRIOR_COUNT / prior
+    return np.divide(counts, exposures, out=np.zeros(len(sums)), where=exposures > 0.0)

@@ -6,7 +6,6 @@ entropy, the viewer store and the journal's disk.
 """
 
 from collections.abc import Awaitable, Callable, Generator
-from dataclasses import fields
 from hashlib import blake2b
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,9 +17,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 from starlette.types import Message, Scope
 
-from adserver.budget.budgets import Accounts
+from adserver.budget.budgets import Budgets
 from adserver.budget.ledger import Ledger, account_key
 from adserver.budget.pacing import Pacer
+from adserver.budget.requests import Requests
 from adserver.catalogue.build import build
 from adserver.catalogue.columns import Columns, Versions
 from adserver.domain.event import EventType
@@ -36,7 +36,7 @@ from adserver.serve.direct import drive
 from adserver.serve.handler import Engines
 from adserver.serve.once import Once
 from adserver.serve.snapshots import Snapshots
-from adserver.serve.spending import Spending
+from adserver.serve.spending import Spending, terms_of
 from adserver.serve.track import Beacons, TrackEndpoint
 from adserver.start import FRAGMENTS, MEDIA_FRAGMENTS
 from adserver.viewer.codec import encode
@@ -197,22 +197,31 @@ class Sandbox:
 
     def _remember(self, market: Market) -> None:
         """Count the traffic of the days before, in which no campaign took part."""
-        ledger = MemoryLedger(self._directory / "budgets")
-        pacer = Pacer(ledger)
-        nobody = Accounts(*(np.zeros(0, np.int64) for _ in fields(Accounts)))
-        before = days_before(throw(market.seed + 4), market.start_ms, market.scale.requests)
-        for now_ms, requests in before:
-            for _ in range(requests):
-                ledger.count_request()
-            ledger.tell_requests()
-            pacer.tick(now_ms, nobody)
+        ledger, requests = self._money()
+        pacer = Pacer(ledger, requests)
+        terms = terms_of(self.columns)
+        nobody = Budgets(ledger, terms, market.start_ms).paced[np.zeros(0, np.int64)]
+        requests.watch(terms.openings.placements)
+        before = days_before(
+            throw(market.seed + 4), market.crowd, market.start_ms, market.scale.requests
+        )
+        for now_ms, asked in before:
+            for placement in asked:
+                requests.count(placement)
+            requests.tell()
+            pacer.tick(now_ms, nobody, terms.openings)
         pacer.close()
+        requests.close()
         ledger.close()
+
+    def _money(self) -> tuple[MemoryLedger, Requests]:
+        directory = self._directory / "budgets"
+        return MemoryLedger(directory), Requests(directory)
 
     def _start(self, number: int) -> _Worker:
         clock, store = self.clock, self.store
         counters = Counters(self._directory / "counters", number, self._count)
-        spending = Spending(MemoryLedger(self._directory / "budgets"), counters)
+        spending = Spending(*self._money(), counters)
         snapshots = Snapshots(_Source(self.columns), BASE_URL, DECISION_TTL_S, counters, spending)
         snapshots.refresh(clock.now_ms())
         journal = _OfWorker(self._journal, spending.charging(store))

@@ -161,7 +161,7 @@ class Decisions:
         if decider is None or budgets is None:
             return Made(unready(now_ms, decision_id), serving, deadline_ns, verdict)
 
-        engines.spending.ledger.count_request()
+        engines.spending.requests.count(request.placement)
         raw = viewer = None
         viewer_id = request.viewer.id
         if viewer_id is not None:

@@ -163,20 +163,23 @@ def visits(dice: Dice, crowd: Crowd, start_ms: int, count: int) -> Iterator[Visi
         )
 
 
-def days_before(dice: Dice, start_ms: int, count: int) -> Iterator[tuple[int, int]]:
-    """Yield times before the first day, and how many requests had come since the last of them.
+def days_before(
+    dice: Dice, crowd: Crowd, start_ms: int, count: int
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield times before the first day, and the placements of the requests since the last of them.
 
     So that a server knows the curve of a day, as one knows it that has been up for some.
     """
+    weights = [weight for _, weight in _placements(crowd)]
     for day in range(HISTORY_DAYS, 0, -1):
         midnight_ms = start_ms - day * DAY_MS
         times = np.sort(_times(dice, count))
+        places = [crowd.placements[k] for k in _pick(dice, weights, count)]
         # A moment before each part ends: what was counted belongs to the quarter it came in.
         ends = np.arange(HISTORY_STEP_MS, DAY_MS + 1, HISTORY_STEP_MS) - 1
-        came = np.searchsorted(times, ends, "right")
-        yield from zip(
-            (midnight_ms + ends).tolist(), np.diff(came, prepend=0).tolist(), strict=True
-        )
+        came = [0, *np.searchsorted(times, ends, "right").tolist()]
+        for end_ms, first, last in zip(ends.tolist(), came, came[1:], strict=False):
+            yield midnight_ms + end_ms, places[first:last]
 
 
 def _times(dice: Dice, count: int) -> NDArray[np.float64]:

@@ -6,7 +6,9 @@ import numpy as np
 
 from adserver.budget.budgets import Budgets, Terms
 from adserver.budget.ledger import Ledger
+from adserver.budget.openings import Openings, group
 from adserver.budget.pacing import Pacer
+from adserver.budget.requests import Requests
 
 DAY_MS = 86_400_000
 FIRST_DAY = 20_700
@@ -23,8 +25,26 @@ Demand = Callable[[float], np.ndarray]
 """Hour of the simulation → share of requests each campaign would win if it let all pass."""
 
 
-def terms(count=1, *, impressions=0, daily=0, even=True, start_ms=-(2**62), end_ms=2**62) -> Terms:
-    """Campaigns alike but for what is given as arrays; budgets in impressions."""
+PLACEMENT = "somewhere"
+
+
+def terms(  # noqa: PLR0913
+    count=1,
+    *,
+    impressions=0,
+    daily=0,
+    even=True,
+    start_ms=-(2**62),
+    end_ms=2**62,
+    zone="UTC",
+    hours=True,
+) -> Terms:
+    """Campaigns alike but for what is given as arrays; budgets in impressions.
+
+    ``hours`` is bool[count, 168], by the time of the one placement's zone.
+    """
+    when = np.broadcast_to(np.asarray(hours), (count, 168))
+    where, when, opening = group(np.ones((count, 1), np.bool_), when)
     return Terms(
         campaigns=[f"campaign-{k}".encode() for k in range(count)],
         currency="EUR",
@@ -35,6 +55,8 @@ def terms(count=1, *, impressions=0, daily=0, even=True, start_ms=-(2**62), end_
         start_ms=np.broadcast_to(start_ms, count),
         end_ms=np.broadcast_to(end_ms, count),
         endless=np.broadcast_to(end_ms, count) >= 2**62,
+        openings=Openings([PLACEMENT], [zone], where, when),
+        opening=opening,
     )
 
 
@@ -43,8 +65,9 @@ def diurnal(per_second: float) -> Law:
     return lambda hour: per_second * (1.0 + 0.6 * np.sin(2 * np.pi * (hour - 10) / 24))
 
 
-def run(  # noqa: PLR0913
+def run(  # noqa: PLR0913, PLR0917
     ledger: Ledger,
+    requests: Requests,
     pacer: Pacer,
     budgets: Budgets,
     traffic: Law,
@@ -68,12 +91,12 @@ def run(  # noqa: PLR0913
         for key, at_ms, price in waiting:
             ledger.settle(key, at_ms, price)
         waiting = []
-        ledger.tell_requests()
-        pacer.tick(now_ms, budgets.paced)
+        requests.tell()
+        pacer.tick(now_ms, budgets.paced, budgets.openings)
         budgets.refresh(now_ms)
-        requests = int(dice.poisson(traffic(hour) * TICK_MS / 1000))
-        ledger._requests += requests  # noqa: SLF001
-        won = dice.binomial(requests, np.minimum(demand(hour) * budgets.pace, 1.0))
+        asked = int(dice.poisson(traffic(hour) * TICK_MS / 1000))
+        requests._counts[PLACEMENT] += asked  # noqa: SLF001
+        won = dice.binomial(asked, np.minimum(demand(hour) * budgets.pace, 1.0))
         for k in np.flatnonzero(won).tolist():
             key, price = budgets.bill(k)
             for at_ms in dice.integers(now_ms, now_ms + TICK_MS, int(won[k])).tolist():

@@ -26,7 +26,7 @@ def test_campaigns_without_a_budget_cost_nothing_and_are_always_open(ledger):
     budgets.release(0, NOW_MS)
     assert budgets.bill(0) == (0, 0)
     assert budgets.unbudgeted.tolist() == [1.0, 0.0]
-    assert ledger.header["accounts"] == 1
+    assert ledger.header["rows"] == 1
     assert not ledger.accounts["reservations"].any()
 
 
@@ -34,7 +34,7 @@ def test_a_campaign_whose_impressions_are_free_has_no_budget_to_spend(ledger):
     free = msgspec.structs.replace(terms(1, impressions=1), bid_cpm_micros=np.zeros(1, np.int64))
     budgets = Budgets(ledger, free, NOW_MS)
     assert budgets.reserve(0, NOW_MS)
-    assert ledger.header["accounts"] == 0
+    assert ledger.header["rows"] == 0
 
 
 def test_exactly_as_many_as_the_budget_buys_whatever_the_bid(ledger):

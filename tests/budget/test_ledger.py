@@ -9,7 +9,6 @@ import pytest
 
 from adserver.budget.ledger import (
     ACCOUNT,
-    GROWTH_ACCOUNTS,
     HEADER,
     LIFE_BUCKETS,
     RESERVATION_MS_MIN,
@@ -66,7 +65,7 @@ def test_names_and_kernel_constants_are_the_same_words():
     ):  # fmt: skip
         assert words[name] == getattr(money, name.upper()), name
     header = {name: offset // 8 for name, (_, offset) in HEADER.fields.items()}
-    for name in ("swept", "requests", "day_of"):
+    for name in ("swept", "day_of"):
         assert header[name] == getattr(money, name.upper()), name
     # A reservation must have ended before the ring comes round to its bucket.
     assert LIFE_BUCKETS + 2 < money.N_BUCKETS
@@ -199,7 +198,7 @@ def test_a_decision_that_is_not_answered_gives_its_reservation_back(ledger):
 def test_accounts_are_for_ever_and_the_file_grows(ledger, tmp_path):
     beside = Ledger(tmp_path)
     assert reserve(ledger)
-    keys = list(range(100, 100 + 2 * GROWTH_ACCOUNTS))
+    keys = list(range(100, 100 + 2 * len(ledger.accounts)))
     slots = ledger.slots(keys)
     assert len(set(slots.tolist())) == len(keys)
     assert beside.slots(keys[::-1]).tolist() == slots.tolist()[::-1]
@@ -215,7 +214,7 @@ def test_accounts_are_for_ever_and_the_file_grows(ledger, tmp_path):
 def test_processes_that_open_accounts_at_once_agree(ledger, tmp_path):
     outputs, _ = hammer(tmp_path, "open_accounts", NOW_MS, 1500, processes=3)
     assert outputs == ["True\n"] * 3
-    assert ledger.header["accounts"] == 1500
+    assert ledger.header["rows"] == 1500
 
 
 def test_money_for_an_account_that_never_was_is_passed_over(ledger):
@@ -227,17 +226,6 @@ def test_keys_of_one_campaign_in_two_currencies_differ():
     keys = {account_key(name, currency) for name in (b"a", b"b") for currency in ("EUR", "USD")}
     assert len(keys) == 4
     assert all(0 < key < 2**63 for key in keys)
-
-
-def test_requests_counted_by_two_processes_are_added(ledger, tmp_path):
-    beside = Ledger(tmp_path)
-    for _ in range(3):
-        ledger.count_request()
-        beside.count_request()
-    for each in (ledger, beside, ledger):
-        each.tell_requests()
-    assert beside.header["requests"] == 6
-    beside.close()
 
 
 @pytest.mark.parametrize("damage", ["short", "format"])

@@ -3,25 +3,30 @@
 import numpy as np
 import pytest
 
-from adserver.budget.rate import EXPOSURE, follow
+from adserver.budget.rate import EXPOSURE, PRIOR_COUNT, follow
 
 
 def live(sums, rate, exposure, ticks, seed, elapsed_s=1.0):
     dice = np.random.default_rng(seed)  # noqa: TID251
     for _ in range(ticks):
         counts = dice.poisson(rate * exposure, len(sums)).astype(float)
-        got = follow(sums, counts, np.full(len(sums), exposure), elapsed_s, 1.0)
+        got = follow(sums, counts, np.full(len(sums), exposure), elapsed_s, np.ones(len(sums)))
     return got
 
 
-def test_what_never_had_a_chance_is_taken_to_happen_every_time():
-    sums = np.zeros((2, 4))
-    assert follow(sums, np.zeros(2), np.zeros(2), 1.0, 1.0).tolist() == [1.0, 1.0]
-    assert follow(sums, np.zeros(2), np.array([0.0, 9.0]), 1.0, 1.0).tolist() == [1.0, 0.1]
+def test_what_is_presumed_holds_until_something_is_seen():
+    sums, presumed = np.zeros((2, 4)), np.array([1.0, 0.01])
+    assert follow(sums, np.zeros(2), np.zeros(2), 1.0, presumed) == pytest.approx([1.0, 0.01])
+    # It counts for a quarter of one occurrence: nothing in 100 chances leaves a fifth of it.
+    got = follow(sums, np.zeros(2), np.array([0.0, 100.0]), 1.0, presumed)
+    assert got == pytest.approx([1.0, PRIOR_COUNT / (PRIOR_COUNT / 0.01 + 100.0)])
+    got = follow(np.zeros((2, 4)), np.array([0.0, 1.0]), np.array([0.0, 100.0]), 1.0, presumed)
+    assert got[1] == pytest.approx(0.01)
 
 
-def test_without_a_prior_nothing_is_known_to_be_nothing():
-    assert follow(np.zeros((1, 4)), np.zeros(1), np.zeros(1), 0.0, 0.0).tolist() == [0.0]
+def test_where_nothing_is_presumed_what_is_unknown_is_nothing():
+    assert follow(np.zeros((1, 4)), np.zeros(1), np.zeros(1), 0.0).tolist() == [0.0]
+    assert follow(np.zeros((1, 4)), np.ones(1), np.full(1, 4.0), 0.0).tolist() == [0.25]
 
 
 @pytest.mark.parametrize("rate", [0.5, 0.02, 0.001])
@@ -52,5 +57,5 @@ def test_time_without_exposure_changes_nothing():
     sums = np.zeros((1, 4))
     live(sums, 0.1, 5.0, 500, seed=6)
     before = sums[0, EXPOSURE]
-    follow(sums, np.zeros(1), np.zeros(1), 1e6, 1.0)
+    follow(sums, np.zeros(1), np.zeros(1), 1e6)
     assert sums[0, EXPOSURE] == before

@@ -225,6 +225,6 @@ def test_a_snapshot_without_budgets_opens_no_accounts(settings):
     publish(settings, catalogue())
     with running(settings) as api:
         assert api.decide()["action"] == "show"
-        assert api.app.state.engines.spending.ledger.header["accounts"] == 0
+        assert api.app.state.engines.spending.ledger.header["rows"] == 0
     assert json.loads((settings.data / "format.json").read_text())
     assert open_versions(settings).load_snapshot().budgets.tolist() == [[0], [0], [1]]

@@ -8,7 +8,7 @@ from adserver.budget.budgets import Budgets
 from adserver.domain.policy import DoseSettings, Policy, ViewerCaps
 from adserver.domain.reasons import GATES, Reason
 from adserver.serve.spending import Spending
-from adserver.worlds.stubs import NO_FAULTS, Faults
+from adserver.worlds.stubs import NO_FAULTS, Faults, StubStore
 from tests.sim.small import broken, live, market
 
 NO_CAPS = ViewerCaps(viewer=())
@@ -184,6 +184,7 @@ def test_a_beacon_that_is_paid_twice_is_found(monkeypatch):
         return apply
 
     monkeypatch.setattr(Spending, "charging", charging)
+    monkeypatch.setattr(StubStore, "seen", lambda *_: False)
     assert "ledger" in broken(live(market(), faults=Faults(beacon_twice=0.3)))
 
 

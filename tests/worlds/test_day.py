@@ -9,6 +9,7 @@ from adserver.worlds.day import Crowd, crowd_of, curve, days_before, share_of_da
 from adserver.worlds.dice import throw
 from adserver.worlds.synthetic import EPOCH_MS, Size, build_synthetic
 
+SHARES = {"home": 2 / 3, "clips": 1 / 3}
 CROWD = Crowd([f"v{i}" for i in range(50)], ["home", "clips"], "IAB1-5", ["topic-1", "topic-2"])
 
 
@@ -59,8 +60,12 @@ def test_the_share_of_a_day_goes_from_one_midnight_to_the_next():
 
 
 def test_the_days_before_bring_as_many_requests_by_the_same_curve():
-    before = list(days_before(throw(1), EPOCH_MS, 1000))
-    assert sum(count for _, count in before) == 2000
+    before = list(days_before(throw(1), CROWD, EPOCH_MS, 1000))
+    asked = [placement for _, placements in before for placement in placements]
+    assert len(asked) == 2000
+    assert {name: asked.count(name) for name in set(asked)} == pytest.approx(
+        {name: 2000 * share for name, share in SHARES.items()}, rel=0.1
+    )
     times = [time_ms for time_ms, _ in before]
     assert times == sorted(times)
     assert EPOCH_MS - 2 * DAY_MS < times[0] < times[-1] < EPOCH_MS

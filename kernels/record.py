@@ -94,4 +94,4 @@ def fading(age_ms: int, half_life_s: float) -> float:
     -----
     Oracle: ``tests.naive.record.fading``.
     """
-    return 2.0 ** (-max(float(age_ms), 0.0) / 1000.0 / half_life_s)
+    return float(2.0 ** (-max(float(age_ms), 0.0) / 1000.0 / half_life_s))

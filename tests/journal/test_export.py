@@ -131,15 +131,20 @@ def test_a_row_holds_the_decision(journal, tmp_path):
     first, gone = pq.read_table(tmp_path / "to" / HOURS[0]).to_pylist()
     made = make.decision(1, 4)
     scores = made.values  # noqa: PD011  (no frame's)
-    for field in ("draw", "propensity", "p_nothing", "gamma", "epsilon", "dose", "intent"):
-        assert first[field] == getattr(made, field), field
+    for part, fields in (
+        (made, ("draw", "propensity", "p_nothing", "dose")),
+        (made.rules, ("gamma", "epsilon")),
+        (made.moment, ("intent",)),
+    ):
+        for field in fields:
+            assert first[field] == getattr(part, field), field
     assert first["decision_id"] == format_decision_id(make.id_of(1))
     assert first["time"].replace(tzinfo=UTC).timestamp() * 1000 == NOW_MS
     assert (first["campaign"], first["creative"], first["variant"]) == ("c65", "cr0", "v1")
     assert (first["action"], first["reason"], first["exploration"]) == ("show", None, "inverse_gap")
     assert first["threshold"] == pytest.approx(scores[ValueRow.THRESHOLD, 0] + 0.05 * 1.5)
     assert first["relevance"] == scores[ValueRow.RELEVANCE, 0]
-    assert first["counts"] == made.counts.tolist()
+    assert first["counts"] == list(made.counts)
     for place, candidate in enumerate(first["shortlist"]):
         assert candidate["tier"] == made.ids[IdRow.TIER, place]
         for name, row in parquet._VALUES.items():  # noqa: SLF001  (the table that is judged)

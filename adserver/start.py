@@ -6,7 +6,7 @@ twice as long to start.
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -92,8 +92,12 @@ def mend_snapshot(settings: Settings) -> None:
         versions.rebuild()
 
 
-def serve(settings: Settings, on_ready: Callable[[Settings], None]) -> None:
-    """Serve until told to stop, in as many processes as the settings say."""
+def serve(
+    settings: Settings,
+    on_ready: Callable[[Settings], None],
+    command: Sequence[str] = WORKER_COMMAND,
+) -> None:
+    """Serve until told to stop, in as many processes as the settings say, each of this command."""
     mend_snapshot(settings)
     create_counters(counters_path(settings), settings.workers)
-    supervise.supervise(settings, WORKER_COMMAND, on_ready)
+    supervise.supervise(settings, command, on_ready)

@@ -1,8 +1,11 @@
 """``adserver demo``: a learnt world and a running server, in one command."""
 
 import json
+import sys
 import webbrowser
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from msgspec import Struct
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 EXAMPLES = "demo-examples.json"
 NOTES = "demo.json"
 """What the first start learnt, kept so that a second start need not; written last."""
+FETCH_S_MAX = 5.0
+"""The page's player was fetched while the demo learnt; nobody waits longer for the rest."""
+PAGE_WORKER = (sys.executable, "-m", "adserver.page")
 POLICY = b'exploration = "inverse_gap"\n'
 """The demo explores: only what is tried with a known probability can be learnt from."""
 
@@ -34,7 +40,12 @@ class Notes(Struct, frozen=True):
     viewers: int
     report: list[str]
     categories: list[str]
-    format: int = 1
+    address: str
+    """Where the catalogue says that the clips are."""
+    catalogue: str
+    """Version of the catalogue that says so."""
+    format: Literal[2]
+    """Of what the demo keeps beside the server's own files: since 2 it has a page."""
 
 
 @click.command(
@@ -49,13 +60,25 @@ class Notes(Struct, frozen=True):
 @click.option("--world", type=click.Choice(["movielens", "synthetic"]), help="What to decide in.")
 @click.option("--port", type=int, help="Port to listen on; 0 takes a free one.")
 @click.option("--workers", type=int, help="Worker processes.")
-@click.option("--no-browser", is_flag=True, help="Do not open a decision in the browser.")
+@click.option("--no-browser", is_flag=True, help="Do not open the page.")
+@click.option(
+    "--no-fetch", is_flag=True, help="Do not fetch Shaka Player; the browser's own will do."
+)
 @pass_session
 def command(
-    session: Session, world: str | None, port: int | None, workers: int | None, *, no_browser: bool
+    session: Session,
+    world: str | None,
+    port: int | None,
+    workers: int | None,
+    *,
+    no_browser: bool,
+    no_fetch: bool,
 ) -> None:
     """Prepare what is missing, then serve with the explanation open to this machine."""
-    from adserver.start import serve  # noqa: PLC0415  (its kernels take a second, --help should not)
+    from adserver.page.player import fetch_aside  # noqa: PLC0415  (--help needs none of these)
+    from adserver.page.scene import write_scene  # noqa: PLC0415
+    from adserver.serve.sockets import free_port  # noqa: PLC0415
+    from adserver.start import serve  # noqa: PLC0415
 
     settings = session.settings_with(
         host="127.0.0.1",
@@ -64,24 +87,28 @@ def command(
         open_explain=True,
         openrtb_placement="trailer-preroll",
     )
-    notes = _prepared(session, settings, world)
+    settings = replace(settings, port=free_port(settings.host, settings.port))
+    fetching = None if no_fetch else fetch_aside(settings.data)
+    notes = _at_this_address(settings, _prepared(session, settings, world))
     examples = _examples(settings, notes)
+    write_scene(settings.data, notes.world, notes.placement, notes.categories, examples)
+    trouble = None if fetching is None else fetching.trouble(FETCH_S_MAX)
 
     def tell(running: Settings) -> None:
         data = {
             "ready": True,
             "url": running.base_url,
+            "page": f"{running.base_url}/",
             "world": notes.world,
             "data": str(running.data),
             "examples": [_body(example, notes.placement) for example in examples],
         }
-        text = _welcome(running, notes, examples)
+        text = _welcome(running, notes, examples, trouble)
         print(json.dumps(data) if session.as_json else text, flush=True)
         if not no_browser:
-            query = f"placement={notes.placement}&viewer={examples[0].viewer}"
-            webbrowser.open(f"{running.base_url}/v1/vast?{query}&cat={examples[0].category}")
+            webbrowser.open(f"{running.base_url}/")
 
-    serve(settings, tell)
+    serve(settings, tell, PAGE_WORKER)
 
 
 def _prepared(session: Session, settings: Settings, world: str | None) -> Notes:
@@ -92,7 +119,7 @@ def _prepared(session: Session, settings: Settings, world: str | None) -> Notes:
 
     path = settings.data / NOTES
     if path.exists():
-        notes = msgspec.json.decode(path.read_bytes(), type=Notes)
+        notes = _read_notes(path)
         if world is None or notes.world == world:
             session.say(f"Reusing {settings.data} ({notes.world}).")
             return notes
@@ -110,14 +137,69 @@ def _prepared(session: Session, settings: Settings, world: str | None) -> Notes:
     return notes
 
 
+def _read_notes(path: Path) -> Notes:
+    import msgspec  # noqa: PLC0415
+
+    from adserver.domain.errors import InvalidInput, Problem  # noqa: PLC0415
+
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Notes)
+    except msgspec.MsgspecError as error:
+        raise InvalidInput(
+            f"{path.parent} holds a demo of another version",
+            [Problem("--data", f"delete the directory or name another ({error})")],
+        ) from None
+
+
+def _at_this_address(settings: Settings, notes: Notes) -> Notes:
+    """Publish the catalogue again when it names another address than the clips now have.
+
+    Not when somebody has published another catalogue since: that one is theirs.
+    """
+    import msgspec  # noqa: PLC0415
+
+    from adserver.start import open_versions  # noqa: PLC0415
+
+    now = open_versions(settings).pointer().catalogue
+    if notes.address == _clips_address(settings) or now != notes.catalogue:
+        return notes
+    version = _publish_catalogue(settings)
+    notes = msgspec.structs.replace(notes, address=_clips_address(settings), catalogue=version)
+    (settings.data / NOTES).write_bytes(msgspec.json.encode(notes))
+    return notes
+
+
+def _publish_catalogue(settings: Settings) -> str:
+    """Publish the world's catalogue with the clips where this demo serves them."""
+    from adserver.page.scene import CATALOGUE, LANDING_PATH, SOURCE  # noqa: PLC0415
+    from adserver.start import open_versions  # noqa: PLC0415
+    from adserver.worlds.placeholder import LANDING, MEDIA  # noqa: PLC0415
+
+    source = settings.data / SOURCE
+    document = (source / CATALOGUE).read_bytes()
+    document = document.replace(MEDIA.encode(), _clips_address(settings).encode())
+    landing = settings.base_url + LANDING_PATH
+    document = document.replace(LANDING.encode(), landing.encode())
+    return open_versions(settings).publish_catalogue(document, source).version
+
+
+def _clips_address(settings: Settings) -> str:
+    from adserver.page.scene import CLIPS_PATH  # noqa: PLC0415
+
+    return settings.base_url + CLIPS_PATH
+
+
 def _prepare(session: Session, settings: Settings, world_name: str) -> Notes:
     """Learn the world, publish its catalogue and model, store its viewers."""
+    import msgspec  # noqa: PLC0415
     import numpy as np  # noqa: PLC0415
 
+    from adserver.page.scene import CATALOGUE, MEMBERS, SOURCE  # noqa: PLC0415
     from adserver.runtime.clock import SystemClock  # noqa: PLC0415
     from adserver.runtime.entropy import SystemEntropy  # noqa: PLC0415
     from adserver.start import open_versions, open_viewers  # noqa: PLC0415
     from adserver.viewer.codec import encode  # noqa: PLC0415
+    from adserver.worlds.cast import everybody  # noqa: PLC0415
     from adserver.worlds.load import build_world, prepare  # noqa: PLC0415
     from adserver.worlds.world import VECTORS_FILE  # noqa: PLC0415
 
@@ -126,14 +208,15 @@ def _prepare(session: Session, settings: Settings, world_name: str) -> Notes:
         world = build_world(world_name)
         prepared = prepare(world, SystemClock().now_ms(), SystemEntropy(), tell)
         versions = open_versions(settings)
-        source = settings.data / "source"
+        source = settings.data / SOURCE
         source.mkdir(parents=True, exist_ok=True)
-        (source / "catalogue.json").write_bytes(prepared.catalogue)
+        (source / CATALOGUE).write_bytes(prepared.catalogue)
         np.save(source / VECTORS_FILE, prepared.vectors)
+        (settings.data / MEMBERS).write_bytes(msgspec.json.encode(everybody(world)))
         tell("publishing policy, model, catalogue", 0.0)
         versions.publish_policy(POLICY)
         versions.publish_model(prepared.model)
-        versions.publish_catalogue(prepared.catalogue, source)
+        version = _publish_catalogue(settings)
         tell("storing viewers", 0.0)
         store = open_viewers(settings)
         try:
@@ -151,6 +234,9 @@ def _prepare(session: Session, settings: Settings, world_name: str) -> Notes:
         viewers=len(prepared.records),
         report=report_lines(prepared.report),
         categories=sorted(categories),
+        address=_clips_address(settings),
+        catalogue=version,
+        format=2,
     )
 
 
@@ -239,7 +325,9 @@ def _body(example: "Example", placement: str) -> dict[str, Any]:
     }
 
 
-def _welcome(running: Settings, notes: Notes, examples: "Sequence[Example]") -> str:
+def _welcome(
+    running: Settings, notes: Notes, examples: "Sequence[Example]", trouble: str | None
+) -> str:
     url = running.base_url
     kind = "real" if notes.world == "movielens" else "synthetic"
     loaded = f"{notes.viewers:,} {kind} viewers, {notes.variants:,} variants"
@@ -251,6 +339,8 @@ def _welcome(running: Settings, notes: Notes, examples: "Sequence[Example]") -> 
         "",
         *notes.report,
         "",
+        f"  page       {url}/",
+        *([f"             (with the browser's own player: {trouble})"] if trouble else []),
         f"  decisions  {url}/v1/decisions",
         f"  VAST tag   {url}/v1/vast?{tag}",
         f"  API        {url}/openapi.json",

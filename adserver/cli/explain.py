@@ -23,7 +23,7 @@ from adserver.runtime.entropy import parse_decision_id
 def command(session: Session, decision_id: str) -> None:
     """Read the journal and the versions it names; safe while servers write."""
     from adserver.app import open_past  # noqa: PLC0415  (brings the whole server; not for help)
-    from adserver.cli.words import tell  # noqa: PLC0415
+    from adserver.serve.words import tell  # noqa: PLC0415
 
     wanted = parse_id(decision_id)
     session.need_data()

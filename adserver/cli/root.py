@@ -23,7 +23,7 @@ COMMANDS: dict[str, str] = {
     "journal": "Look into the log of decisions and events.",
     "estimate": "Estimate what another policy would have earned, from a log.",
     "data": "Simulate days, learn from nothing, and write requests for load generators.",
-    "token": "Create, list and revoke bearer tokens.",
+    "token": "Create, list and revoke bearer tokens; rotate keys.",
     "config": "Show every setting and where its value comes from.",
     "openapi": "Print the OpenAPI description of the HTTP interface.",
 }

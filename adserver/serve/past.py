@@ -100,14 +100,15 @@ class PastEndpoint:
             if scope["method"] != "GET":
                 raise asgi.not_allowed(ALLOWED)
             self._bearers.require(dict(scope["headers"]), "read")
-            found = await self._find(_decision_id(scope["path_params"]["decision_id"]))
+            found = await self.find(_decision_id(scope["path_params"]["decision_id"]))
         except AdserverError as error:
             await asgi.refuse(send, asgi.refusal_of(error))
             return
         answer = msgspec.json.encode(found)
         await asgi.send_answer(send, asgi.Answer(200, JSON, answer))
 
-    async def _find(self, decision_id: bytes) -> Account:
+    async def find(self, decision_id: bytes) -> Account:
+        """Return the account of a decision, be it just made; refuse one that is not there."""
         made_ms = decision_time_ms(decision_id)
         for pause_s in PAUSES_S:
             async with self._turn:

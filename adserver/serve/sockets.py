@@ -36,6 +36,18 @@ def reserve(host: str, port: int) -> socket.socket:
         raise InvalidInput("cannot listen", [Problem(f"{host}:{port}", why)]) from error
 
 
+def free_port(host: str, port: int) -> int:
+    """Return the port, once it is known to be free; for 0 one that is.
+
+    Raises
+    ------
+    InvalidInput
+        The address is another's, or not one of this machine's.
+    """
+    with reserve(host, port) as held:
+        return int(held.getsockname()[1])
+
+
 def _open(host: str, port: int) -> socket.socket:
     opened = socket.socket(_address(host, port)[0], socket.SOCK_STREAM)
     # Connections of a former start that linger do not keep the port.

@@ -20,6 +20,7 @@ from adserver.domain.errors import InvalidInput, Problem
 from adserver.learn.evaluate import Score
 from adserver.learn.history import History, split
 from adserver.worlds import placeholder
+from adserver.worlds.clips import kind_of_genres
 from adserver.worlds.world import VECTORS_FILE, World
 
 DIM: Final = 64
@@ -193,7 +194,10 @@ def _campaign(films: Films, k: int, payer: str) -> Campaign:
         f"{_spoken(genre)} of the {decade}s",
         payer,
         tuple(
-            placeholder.creative(int(films.number[i]), _labels(films, i)) for i in range(first, end)
+            placeholder.creative(
+                int(films.number[i]), kind_of_genres(films.genres[i]), _labels(films, i)
+            )
+            for i in range(first, end)
         ),
     )
     if genre == NO_GENRE:

@@ -16,6 +16,7 @@ from adserver.domain.campaign import (
     Targeting,
     Variant,
 )
+from adserver.worlds.clips import SIZES, name
 
 PLACEMENT: Final = Placement(id="trailer-preroll", time_zone="Europe/Amsterdam")
 MOVIES: Final = "IAB1-5"
@@ -23,8 +24,12 @@ MOVIES: Final = "IAB1-5"
 SYNTHETIC: Final = "length, files, click address, bid, advertiser and cap are synthetic"
 """Stands in the labels of every variant."""
 
-_SIZES: Final = ((320, 180, 300), (640, 360, 800), (1280, 720, 2200), (1920, 1080, 4800))
-"""Width, height, kbit/s; the smallest first, so that a small player finds a file."""
+MEDIA: Final = "https://media.example/"
+"""Where the clips would be; the demo puts its own address in its place."""
+LANDING: Final = "https://films.example/"
+"""And likewise where a click would lead."""
+_BITRATES: Final = (2, 3, 4)
+"""kbit/s of a clip in each of its sizes, more or less."""
 _LENGTHS_S: Final = (15, 20, 30, 20, 15, 30, 6)
 """By film number; a film in seven has a bumper of 6 s, too short for a skip button."""
 _BUMPER_S: Final = 6
@@ -59,24 +64,24 @@ def campaign(
     )
 
 
-def creative(number: int, labels: dict[str, str]) -> Creative:
-    """Make up the one variant of a film's trailer."""
+def creative(number: int, kind: str, labels: dict[str, str]) -> Creative:
+    """Make up the one variant of a film's trailer, played by the clip of its kind."""
     length_s = _LENGTHS_S[number % len(_LENGTHS_S)]
     variant = Variant(
         id=f"film-{number}",
         labels=labels | {"synthetic": SYNTHETIC},
         duration_ms=1000 * length_s,
         skip_after_ms=None if length_s == _BUMPER_S else _SKIP_AFTER_MS,
-        click_url=f"https://films.example/{number}",
+        click_url=f"{LANDING}{number}",
         media=tuple(
             Media(
-                url=f"https://media.example/{number}/{height}p.mp4",
+                url=MEDIA + name(kind, length_s, height),
                 mime="video/mp4",
                 width=width,
                 height=height,
                 bitrate_kbps=bitrate_kbps,
             )
-            for width, height, bitrate_kbps in _SIZES
+            for (width, height), bitrate_kbps in zip(SIZES, _BITRATES, strict=True)
         ),
     )
     return Creative(id=f"trailer-{number}", variants=(variant,))

@@ -11,6 +11,7 @@ from adserver.domain.campaign import Catalogue, Targeting
 from adserver.learn.history import History, split
 from adserver.learn.logistic import sigmoid
 from adserver.worlds import placeholder
+from adserver.worlds.clips import kind_of_topic
 from adserver.worlds.dice import Dice, throw
 from adserver.worlds.world import VECTORS_FILE, Law, World
 
@@ -145,7 +146,9 @@ def _catalogue(campaign: NDArray[np.int32], size: Size) -> Catalogue:
     for k in range(size.campaigns):
         topic = f"topic-{k + 1}"
         creatives = tuple(
-            placeholder.creative(number, {"title": f"Synthetic film {number}", "topic": topic})
+            placeholder.creative(
+                number, kind_of_topic(k), {"title": f"Synthetic film {number}", "topic": topic}
+            )
             for number in range(start[k] + 1, start[k + 1] + 1)
         )
         row = placeholder.campaign(k, topic, f"Topic {k + 1}", payer.id, creatives)

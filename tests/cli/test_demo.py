@@ -10,13 +10,16 @@ from pathlib import Path
 import httpx
 import psutil
 
+from adserver.worlds.clips import SIZES
+
 ADSERVER = [sys.executable, "-m", "adserver"]
 START_S_MAX = 60
 ASKED = 15
 
 
 def start(data: Path, *flags: str) -> subprocess.Popen:
-    command = [*ADSERVER, "demo", "--data", str(data), "--port", "0", "--no-browser", "--json"]
+    command = [*ADSERVER, "demo", "--data", str(data), "--port", "0", "--no-browser"]
+    command += ["--no-fetch", "--json"]
     return subprocess.Popen(
         [*command, *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -43,6 +46,19 @@ def usual(url: str, body: dict) -> tuple:
     return tally.most_common(1)[0][0]
 
 
+def playable(ready: dict) -> bool:
+    """Whether the files of an answer, and where a click leads, are where this demo says."""
+    answer = httpx.post(f"{ready['url']}/v1/decisions", json=ready["examples"][0]).json()
+    while answer["action"] != "show":
+        answer = httpx.post(f"{ready['url']}/v1/decisions", json=ready["examples"][0]).json()
+    urls = [file["url"] for file in answer["media"]]
+    assert len(urls) == len(SIZES)
+    answers = [httpx.get(url, headers={"range": "bytes=0-9"}) for url in urls]
+    return all(url.startswith(ready["url"]) for url in urls) and {
+        (got.status_code, got.headers["content-type"]) for got in answers
+    } == {(206, "video/mp4")}
+
+
 def test_three_viewers_get_what_was_announced_and_a_second_start_reuses_it(tmp_path):
     demo = start(tmp_path / "data", "--world", "synthetic")
     try:
@@ -51,6 +67,8 @@ def test_three_viewers_get_what_was_announced_and_a_second_start_reuses_it(tmp_p
         assert first[0] == second[0] is not None
         assert first[1] != second[1]
         assert third == (None, None, "below_threshold")
+        assert httpx.get(ready["page"]).headers["content-type"].startswith("text/html")
+        assert playable(ready)
         explained = httpx.post(
             f"{ready['url']}/v1/decisions", json={**ready["examples"][0], "explain": True}
         )
@@ -60,7 +78,9 @@ def test_three_viewers_get_what_was_announced_and_a_second_start_reuses_it(tmp_p
 
     again = start(tmp_path / "data")
     try:
-        assert len(json.loads(again.stdout.readline())["examples"]) == 3
+        ready = json.loads(again.stdout.readline())
+        assert len(ready["examples"]) == 3
+        assert playable(ready)  # on another port, where the clips are now
     finally:
         stop(again)
 

@@ -7,13 +7,13 @@ from click.testing import CliRunner
 from msgspec.structs import replace
 
 from adserver.cli.root import main
-from adserver.cli.words import FALLEN, GATES, REASONS, RULES, STAGES
 from adserver.domain.decision import Exploration
 from adserver.domain.reasons import GATES as GATE_REASONS
 from adserver.domain.reasons import STAGE_REASONS, Reason, Stage
 from adserver.journal.framing import Framer
 from adserver.journal.reader import JournalReader
 from adserver.runtime.entropy import format_decision_id
+from adserver.serve.words import FALLEN, GATES, REASONS, RULES, STAGES
 from adserver.start import open_versions
 from tests.serve.small import PLACEMENT, fill, running, settings_of
 

@@ -12,7 +12,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -22,9 +24,12 @@ from tests.players.hosts import host
 from tests.players.stage import PACKAGES, WAITED, Stage, catalogue
 from tests.serve.small import MODEL, settings_of
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 CHROMIUM = "chromium"
 NPM_S_MAX = 180
-START_S_MAX = 90
+STOP_S_MAX = 90
 CLIPS = Path(__file__).parents[2] / "adserver" / "page" / "clips"
 SITE = Path(__file__).parent / "site"
 FLAGS = (
@@ -87,18 +92,31 @@ def players(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-@pytest.fixture(scope="package")
+@contextmanager
+def browser_of(chromium: str, home: Path) -> "Iterator[Browser]":
+    """Start a browser that knows nothing of former ones."""
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415  (absent where tests skip)
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium,
+            args=list(FLAGS),
+            env={"PATH": os.defpath, "HOME": str(home)},
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
 def stage(
     chromium: str, players: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stage]:
     """Start a server, the hosts and a browser."""
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415  (absent where tests skip)
-
     settings = settings_of(tmp_path_factory.mktemp("data") / "data")
     with (
         host(site=SITE, players=players) as pages,
         host(clips=CLIPS, site=SITE) as clips,
-        sync_playwright() as playwright,
+        browser_of(chromium, settings.data.parent) as browser,
     ):
         versions = open_versions(settings)
         versions.publish_policy(POLICY)
@@ -110,18 +128,12 @@ def stage(
             stdout=subprocess.PIPE,
             text=True,
         )
-        browser = playwright.chromium.launch(
-            executable_path=chromium,
-            args=list(FLAGS),
-            env={"PATH": os.defpath, "HOME": str(settings.data)},
-        )
         try:
             url = json.loads(server.stdout.readline())["url"]
             yield Stage(browser, pages, clips, url, settings.data, psutil.Process(server.pid))
         finally:
-            browser.close()
             server.send_signal(signal.SIGINT)
-            server.wait(START_S_MAX)
+            server.wait(STOP_S_MAX)
             server.stdout.close()
 
 

@@ -12,6 +12,8 @@ from bench.load.schedule import Schedule
 from bench.paths.counts import Effort as CountsEffort
 from bench.paths.counts import compare as compare_counts
 from bench.paths.endpoint import Effort, compare
+from bench.paths.join import Effort as JoinEffort
+from bench.paths.join import compare as compare_join
 from bench.paths.rendering import Effort as RenderingEffort
 from bench.paths.rendering import compare as compare_rendering
 from bench.report import Report
@@ -75,6 +77,11 @@ def options() -> argparse.ArgumentParser:
     counts.add_argument("--pairs", type=int, default=CountsEffort().pairs_count)
     counts.set_defaults(measure=measure_counts)
 
+    join = commands.add_parser(
+        "join", parents=[common], help="decisions with their events, against a plain dict join"
+    )
+    join.set_defaults(measure=measure_join)
+
     rendering = commands.add_parser(
         "rendering", parents=[common], help="a VAST answer and its token, against ElementTree"
     )
@@ -129,6 +136,13 @@ def measure_counts(arguments: argparse.Namespace, report: Report) -> bool:
         report.add("World", [f"  {size.describe()}"])
         compared = compare_counts(data, size, CountsEffort(pairs_count=arguments.pairs))
         report.add("Counts kept by a decision", compared.lines())
+    return compared.passed
+
+
+def measure_join(_: argparse.Namespace, report: Report) -> bool:
+    """Compare the join with a plain one."""
+    compared = compare_join(JoinEffort())
+    report.add("Join of decisions and events", compared.lines())
     return compared.passed
 
 

@@ -4,14 +4,12 @@ A request makes one call into compiled code. What the steps do stands in their o
 only hands each its arrays.
 """
 
-import math
-
 import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
 from kernels import frame as fr
-from kernels._jit import F4_IN, F8_IN, F8_OUT, I8_IN_2D, U1_IN, U4_IN, kernel
+from kernels._jit import F4_IN, I8_IN_2D, U1_IN, U4_IN, kernel
 from kernels.choice import (
     BEST_BUT_FOR_DOSE,
     DOSE_PART,
@@ -32,6 +30,18 @@ from kernels.choice import (
 from kernels.dosage import DOSE, SURPRISES, VIEWER_CAPPED, apply_viewer_state
 from kernels.eligibility import VIEWER_IS_CAPPED, match_campaigns
 from kernels.pacing import hold_back
+from kernels.record import (
+    HEADER_WORDS,
+    OPTED_OUT,
+    RECORD_DIM,
+    RECORD_FLAGS,
+    VECTOR_MS,
+    WEIGHT_C,
+    WEIGHT_N,
+    affinity_scale,
+    fading,
+    is_sound,
+)
 from kernels.scoring import (
     AFFINITY_SCALE,
     BIAS_C,
@@ -39,46 +49,64 @@ from kernels.scoring import (
     shortlist_candidates,
 )
 from kernels.separation import keep_apart
+from kernels.shortlist import (
+    TOLD_CAMPAIGN,
+    TOLD_RELEVANCE,
+    TOLD_THRESHOLD,
+    TOLD_VARIANT,
+    pack_shortlist,
+    tell,
+)
 
-# Indices into ``request``.
-NOW_S = 0
-HALF_LIFE_S = 1
-N_ROWS = 2
-N_ROW_STARTS = 3
-N_REFUSED = 4
-FADE = 5
-REQUEST_BIAS_C = 6
-REQUEST_BIAS_N = 7
-DURATION_MS_MIN = 8
-DURATION_MS_MAX = 9
-SKIP_FORBIDDEN = 10
-PLACEMENT_THRESHOLD = 11
-DOSE_WEIGHT = 12
-REQUEST_EXPLORATION = 13
-REQUEST_GAMMA = 14
-REQUEST_EPSILON = 15
-REQUEST_SURPRISE_SHARE = 16
-REQUEST_SURPRISE_BAND = 17
-SURPRISES_A_DAY = 18
-REQUEST_DRAW = 19
-PACING_DRAW = 20
+# Indices into ``request``: what differs from one request to the next, then what a snapshot fixes.
+NOW_MS = 0
+N_ROWS = 1
+N_ROW_STARTS = 2
+N_REFUSED = 3
+REQUEST_BIAS_C = 4
+REQUEST_BIAS_N = 5
+DURATION_MS_MIN = 6
+DURATION_MS_MAX = 7
+SKIP_FORBIDDEN = 8
+PLACEMENT_THRESHOLD = 9
+REQUEST_DRAW = 10
+PACING_DRAW = 11
 """Negative: nobody is held back, and ``pace`` is not read."""
+N_VARYING = 12
+HALF_LIFE_S = 12
+PROFILE_HALF_LIFE_S = 13
+DOSE_WEIGHT = 14
+REQUEST_EXPLORATION = 15
+REQUEST_GAMMA = 16
+REQUEST_EPSILON = 17
+REQUEST_SURPRISE_SHARE = 18
+REQUEST_SURPRISE_BAND = 19
+SURPRISES_A_DAY = 20
 N_REQUEST = 21
 
-# Indices into ``outcome``.
-LENGTH = 0
-OUT_DOSE = 1
+# Indices into ``numbers``.
+DAMAGED = 0
+"""Not 0: the record's counts do not fit its length, and nothing was decided."""
+N_HELD_BACK = 1
+OUT_N_ABOVE = 2
+OUT_BEST_BUT_FOR_DOSE = 3
+LENGTH = 4
+N_NUMBERS = 7
+"""5 and 6: see ``shortlist.tell``."""
+
+# Indices into ``outcome``; 0 and 1: see ``shortlist.tell``.
 OUT_P_CHOSEN = 2
 OUT_P_NOTHING = 3
-OUT_N_ABOVE = 4
-OUT_BEST_BUT_FOR_DOSE = 5
-OUT_SURPRISE_ALLOWED = 6
+OUT_REST_RELEVANCE = 4
+OUT_REST_P_COMPLETE = 5
+OUT_DOSE = 6
 OUT_SURPRISE_SHARE = 7
-OUT_REST_RELEVANCE = 8
-OUT_REST_P_COMPLETE = 9
-OUT_MARGIN = 10
-OUT_HELD_BACK = 11
-N_OUTCOME = 12
+N_OUTCOME = 8
+
+# Indices into ``flags``.
+IS_SURPRISE = 0
+SURPRISE_ALLOWED = 1
+N_FLAGS = 2
 
 BITMAPS, ROWS, ROW_START, REFUSED = (fr.ROW[n] for n in ("bitmaps", "rows", "row_start", "refused"))
 IN_FLIGHT, MATCHED, VIEWER_CAPS = (fr.ROW[n] for n in ("in_flight", "matched", "viewer_caps"))
@@ -94,64 +122,34 @@ IDS, VALUES, COUNTS, REST = (fr.ROW[n] for n in ("ids", "values", "counts", "res
 CAMPAIGN_VALUES, CAMPAIGN_TIMES = fr.ROW["campaign_values"], fr.ROW["campaign_times"]
 SETTINGS, RESULT = fr.ROW["settings"], fr.ROW["result"]
 HELD, HELD_BACK = fr.ROW["held"], fr.ROW["held_back"]
+REQUEST, STRANGER, PACKED = (fr.ROW[n] for n in ("request", "stranger", "packed"))
+VALUE_BITS, NUMBERS = fr.ROW["value_bits"], fr.ROW["numbers"]
+OUTCOME, FLAGS = fr.ROW["outcome"], fr.ROW["flags"]
 
 
-@kernel(types.float64(F4_IN, types.float64))
-def affinity_scale(taste: NDArray[np.float32], fade: float) -> float:
-    """Factor from ``u . e`` to the affinity ``u' . e / (1 + |u'|)`` of the faded taste ``u'``.
-
-    Parameters
-    ----------
-    taste : float32[d]
-        u, as the viewer record holds it.
-    fade : float64
-        ``u' = fade * u``; 0 when the taste is not to be used.
-
-    Returns
-    -------
-    float64
-
-    Notes
-    -----
-    Oracle: ``tests.naive.decision.affinity_scale``. O(d).
-    """
-    square = 0.0
-    for i in range(taste.shape[0]):
-        square += np.float64(taste[i]) * np.float64(taste[i])
-    return fade / (1.0 + fade * math.sqrt(square))
-
-
-@kernel(types.int64(I8_IN_2D, F8_IN, U4_IN, F4_IN, U1_IN, U1_IN, F4_IN, F8_OUT))
+@kernel(types.int64(I8_IN_2D, U4_IN, U1_IN, U1_IN, F4_IN))
 def decide_request(  # noqa: PLR0915 - one statement per thing that is handed on
     frame: NDArray[np.int64],
-    request: NDArray[np.float64],
-    state: NDArray[np.uint32],
-    taste: NDArray[np.float32],
+    record: NDArray[np.uint32],
     playable: NDArray[np.uint8],
     closed: NDArray[np.uint8],
     pace: NDArray[np.float32],
-    outcome: NDArray[np.float64],
 ) -> int:
     """Column of the shortlist that is shown, or ``NOTHING``, for one request.
 
     Parameters
     ----------
     frame : int64[n_fields, 3]
-        From ``frame.make_frame``; its buffers are filled, its columns read.
-    request : float64[N_REQUEST]
-        See the index constants. Times in seconds and durations in ms are whole.
-    state : uint32[n_state]
-        See ``dosage.apply_viewer_state``; empty for an unknown viewer.
-    taste : float32[d]
-        The viewer's vector; zeros for an unknown viewer.
+        From ``frame.make_frame``; its buffers are filled, its columns and ``request`` read. What
+        came out stands in ``counts``, ``numbers``, ``outcome``, ``flags`` and ``packed``.
+    record : uint32[n_words]
+        The viewer's record; empty for an unknown viewer.
     playable : uint8[n_media_classes]
         1 where the player can play a file of the class.
     closed : uint8[n_campaigns]
         1 where a campaign may not serve whatever its relevance.
     pace : float32[n_campaigns]
         Share of its requests each campaign lets pass.
-    outcome : float64[N_OUTCOME]
-        Filled; see the index constants.
 
     Returns
     -------
@@ -162,7 +160,40 @@ def decide_request(  # noqa: PLR0915 - one statement per thing that is handed on
     Longer than most functions here because it names every array once; there is nothing else in it.
     Oracle: ``tests.naive.decision.decide_request``. O(n_eligible * d).
     """
+    request = fr.f8(frame, REQUEST)
+    numbers = fr.i8(frame, NUMBERS)
+    outcome = fr.f8(frame, OUTCOME)
+    flags = fr.u1(frame, FLAGS)
+    numbers[:] = 0
+    numbers[TOLD_VARIANT] = numbers[TOLD_CAMPAIGN] = -1
     outcome[:] = 0.0
+    outcome[TOLD_RELEVANCE] = outcome[TOLD_THRESHOLD] = np.nan
+    flags[:] = 0
+    now_ms = int(request[NOW_MS])
+    now_s = now_ms // 1000
+    weights = fr.f8(frame, WEIGHTS)
+    weights[BIAS_C] = request[REQUEST_BIAS_C]
+    weights[BIAS_N] = request[REQUEST_BIAS_N]
+    weights[AFFINITY_SCALE] = 0.0
+    taste = fr.f4(frame, STRANGER)
+    state = record
+    if record.shape[0] != 0:
+        if not is_sound(record):
+            numbers[DAMAGED] = 1
+            return NOTHING
+        state_start = HEADER_WORDS + np.int64(record[RECORD_DIM] >> np.uint32(16))
+        state = record[state_start:]
+        if record[RECORD_FLAGS] & np.uint32(OPTED_OUT) == 0:
+            floats = record.view(np.float32)
+            weights[BIAS_C] += floats[WEIGHT_C]
+            weights[BIAS_N] += floats[WEIGHT_N]
+            if state_start - HEADER_WORDS == taste.shape[0]:
+                # Taste of another catalogue's space says nothing here.
+                taste = floats[HEADER_WORDS:state_start]
+                moved_ms = np.int64(record[VECTOR_MS]) | np.int64(record[VECTOR_MS + 1]) << 32
+                fade = fading(int(now_ms - moved_ms), request[PROFILE_HALF_LIFE_S])
+                weights[AFFINITY_SCALE] = affinity_scale(taste, fade)
+
     match_campaigns(
         fr.u8_matrix(frame, BITMAPS),
         fr.i4(frame, ROWS)[: np.int64(request[N_ROWS])],
@@ -175,7 +206,7 @@ def decide_request(  # noqa: PLR0915 - one statement per thing that is handed on
     apply_viewer_state(
         state,
         fr.i8_matrix(frame, VIEWER_CAPS),
-        int(request[NOW_S]),
+        now_s,
         request[HALF_LIFE_S],
         fr.u4(frame, CAMPAIGN_KEYS),
         fr.i4(frame, CAMPAIGN_LOOKUP),
@@ -192,7 +223,7 @@ def decide_request(  # noqa: PLR0915 - one statement per thing that is handed on
     )
     keep_apart(
         state,
-        int(request[NOW_S]),
+        now_s,
         fr.u8_matrix(frame, BITMAPS),
         fr.i4(frame, RIVALS),
         fr.i4(frame, RIVAL_START),
@@ -203,10 +234,6 @@ def decide_request(  # noqa: PLR0915 - one statement per thing that is handed on
         fr.i4(frame, TOUCHED),
     )
 
-    weights = fr.f8(frame, WEIGHTS)
-    weights[AFFINITY_SCALE] = affinity_scale(taste, request[FADE])
-    weights[BIAS_C] = request[REQUEST_BIAS_C]
-    weights[BIAS_N] = request[REQUEST_BIAS_N]
     limits = fr.i8(frame, LIMITS)
     for i in range(VIEWER_IS_CAPPED):
         limits[i] = np.int64(request[DURATION_MS_MIN + i])
@@ -215,7 +242,7 @@ def decide_request(  # noqa: PLR0915 - one statement per thing that is handed on
     if request[PACING_DRAW] >= 0.0:
         shut = fr.u1(frame, HELD)
         seed = np.uint64(request[PACING_DRAW] * 2.0**53)
-        outcome[OUT_HELD_BACK] = hold_back(
+        numbers[N_HELD_BACK] = hold_back(
             fr.u8(frame, MATCHED), pace, closed, seed, shut, fr.i4(frame, HELD_BACK)
         )
     ids = fr.i4_matrix(frame, IDS)
@@ -240,12 +267,12 @@ def decide_request(  # noqa: PLR0915 - one statement per thing that is handed on
         fr.i8(frame, COUNTS),
         rest,
     )
-    outcome[LENGTH] = length
+    numbers[LENGTH] = length
     outcome[OUT_DOSE] = viewer[DOSE]
     outcome[OUT_REST_RELEVANCE] = rest[0]
     outcome[OUT_REST_P_COMPLETE] = rest[1]
     if viewer[SURPRISES] < request[SURPRISES_A_DAY]:
-        outcome[OUT_SURPRISE_ALLOWED] = 1.0
+        flags[SURPRISE_ALLOWED] = 1
         outcome[OUT_SURPRISE_SHARE] = request[REQUEST_SURPRISE_SHARE]
 
     set_bars(
@@ -268,8 +295,13 @@ def decide_request(  # noqa: PLR0915 - one statement per thing that is handed on
     chosen = choose_arm(length, ids, values, settings, result)
     outcome[OUT_P_CHOSEN] = result[P_CHOSEN]
     outcome[OUT_P_NOTHING] = result[P_NOTHING]
-    outcome[OUT_N_ABOVE] = result[N_ABOVE]
-    outcome[OUT_BEST_BUT_FOR_DOSE] = result[BEST_BUT_FOR_DOSE]
-    if chosen != NOTHING:
-        outcome[OUT_MARGIN] = margin_of(values, chosen, settings[DOSE_PART])
+    numbers[OUT_N_ABOVE] = np.int64(result[N_ABOVE])
+    numbers[OUT_BEST_BUT_FOR_DOSE] = np.int64(result[BEST_BUT_FOR_DOSE])
+    if chosen != NOTHING and margin_of(values, chosen, settings[DOSE_PART]) < 0.0:
+        flags[IS_SURPRISE] = 1
+    if length:
+        tell(length, chosen, ids, values, settings[DOSE_PART], numbers, outcome)
+    else:
+        outcome[OUT_P_CHOSEN] = outcome[OUT_P_NOTHING] = 1.0
+    pack_shortlist(length, ids, fr.i4_matrix(frame, VALUE_BITS), fr.i4(frame, PACKED))
     return chosen

@@ -51,6 +51,13 @@ FIELDS: Final[tuple[tuple[str, Any, int], ...]] = (
     ("result", np.float64, 1),
     ("held", np.uint8, 1),
     ("held_back", np.int32, 1),
+    ("request", np.float64, 1),
+    ("stranger", np.float32, 1),
+    ("value_bits", np.int32, 2),
+    ("packed", np.int32, 1),
+    ("numbers", np.int64, 1),
+    ("outcome", np.float64, 1),
+    ("flags", np.uint8, 1),
 )
 """Name, type and number of dimensions; the position is the array's row in the frame."""
 ROW: Final = {name: row for row, (name, _, _) in enumerate(FIELDS)}

@@ -8,10 +8,16 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from kernels._jit import F4_OUT_2D, F8_OUT, I4_OUT_2D, kernel
+from kernels._jit import F4_OUT_2D, F8_OUT, I4_OUT, I4_OUT_2D, I8_OUT, kernel
 
 PER_CAMPAIGN_MAX = 4
 """Shortlisted candidates of one campaign at most; the shortlist's length is its buffer's."""
+NOTHING = -1
+"""As ``choice.NOTHING``: no column."""
+
+# Where ``tell`` writes: into integers, and into numbers.
+TOLD_VARIANT, TOLD_CAMPAIGN = 5, 6
+TOLD_RELEVANCE, TOLD_THRESHOLD = 0, 1
 
 
 @kernel(types.int64(types.int64, types.int64, types.int64, I4_OUT_2D))
@@ -142,3 +148,87 @@ def insert_candidate(
     values[2, at] = p_annoyed
     values[3, at] = dose
     values[4, at] = relevance
+
+
+@kernel(types.int64(types.int64, I4_OUT_2D, I4_OUT_2D, I4_OUT))
+def pack_shortlist(
+    length: int,
+    ids: NDArray[np.int32],
+    value_bits: NDArray[np.int32],
+    packed: NDArray[np.int32],
+) -> int:
+    """Lay the shortlist's columns side by side, so that one copy takes it along.
+
+    Parameters
+    ----------
+    length : int64
+        Candidates in the shortlist.
+    ids : int32[3, k_max]
+        Its rows.
+    value_bits : int32[8, k_max]
+        The bits of its float32 rows.
+    packed : int32[11 * k_max]
+        Filled: the first ``length`` of each row of both.
+
+    Returns
+    -------
+    int64
+        Words written.
+
+    Notes
+    -----
+    Oracle: ``tests.naive.shortlist.pack_shortlist``. O(length).
+    """
+    at = 0
+    for row in range(ids.shape[0]):
+        for j in range(length):
+            packed[at] = ids[row, j]
+            at += 1
+    for row in range(value_bits.shape[0]):
+        for j in range(length):
+            packed[at] = value_bits[row, j]
+            at += 1
+    return at
+
+
+@kernel(types.void(types.int64, types.int64, I4_OUT_2D, F4_OUT_2D, types.float64, I8_OUT, F8_OUT))
+def tell(
+    length: int,
+    chosen: int,
+    ids: NDArray[np.int32],
+    values: NDArray[np.float32],
+    dose_part: float,
+    numbers: NDArray[np.int64],
+    outcome: NDArray[np.float64],
+) -> None:
+    """Name the candidate an answer speaks of: the one shown, or the most relevant.
+
+    Parameters
+    ----------
+    length : int64
+        Candidates in the shortlist, at least one.
+    chosen : int64
+        Column of the one shown, or ``NOTHING``.
+    ids, values
+        The shortlist, as ``scoring.shortlist_candidates`` and ``choice.set_bars`` leave it.
+    dose_part : float64
+        What the viewer's dose adds to the threshold.
+    numbers : int64[n]
+        Its variant and campaign are filled.
+    outcome : float64[m]
+        Its relevance and threshold are filled.
+
+    Notes
+    -----
+    Of equally relevant ones the first. Oracle: ``tests.naive.shortlist.tell``. O(length).
+    """
+    told = chosen
+    if chosen == NOTHING:
+        told = 0
+        for j in range(1, length):
+            if values[4, j] > values[4, told]:
+                told = j
+    numbers[TOLD_VARIANT] = ids[0, told]
+    numbers[TOLD_CAMPAIGN] = ids[1, told]
+    outcome[TOLD_RELEVANCE] = values[4, told]
+    outcome[TOLD_THRESHOLD] = values[5, told] + dose_part

@@ -92,6 +92,8 @@ class Budgets:
         self._accounts = accounts
         self.paced = accounts[accounts.paced != UNPACED]
         self.openings = terms.openings
+        self.any = bool(len(accounts.slot))
+        """Whether any campaign has a budget."""
         self._rows = dict(zip(accounts.campaign.tolist(), range(len(accounts.slot)), strict=True))
         self._keys = [account_key(terms.campaigns[k], terms.currency) for k in self._rows]
         self._orders = list(

@@ -97,7 +97,7 @@ def _account(session: Session, body: bytes, number: float | None) -> "Account":
     verdict = consent.judge(request.consent, header_opt_out=False, vendor=vendor)
     request = consent.reduce(request, verdict)
     viewer_id = request.viewer.id
-    viewer = None if viewer_id is None else _viewer(session, viewer_id, columns.meta.dim, verdict)
+    viewer = None if viewer_id is None else _viewer(session, viewer_id, verdict)
     decision_id = new_decision_id(now_ms, entropy)
     if number is None:
         number = draw(load_or_create(data, entropy).draw.secret, decision_id, CHOICE)
@@ -111,8 +111,7 @@ def _account(session: Session, body: bytes, number: float | None) -> "Account":
     return account(decision, request, viewer, columns, consent=verdict.told())
 
 
-def _viewer(session: Session, viewer_id: str, dim: int, verdict: "Verdict") -> "OpenRecord | None":
-    from adserver.domain.viewer import in_space  # noqa: PLC0415
+def _viewer(session: Session, viewer_id: str, verdict: "Verdict") -> "OpenRecord | None":
     from adserver.start import open_viewers  # noqa: PLC0415
     from adserver.viewer.codec import open_record, without_profile  # noqa: PLC0415
 
@@ -121,9 +120,7 @@ def _viewer(session: Session, viewer_id: str, dim: int, verdict: "Verdict") -> "
     if raw is None:
         session.say(f"Viewer {viewer_id!r} is not known: the decision is made from context alone.")
         return None
-    if not verdict.may.use_profile:
-        raw = without_profile(raw)
-    return in_space(open_record(raw), dim)
+    return open_record(raw if verdict.may.use_profile else without_profile(raw))
 
 
 def _replay(session: Session, past_id: str) -> bool:

@@ -24,6 +24,9 @@ _NAMES: Final = {
 }
 """Estimator → how people call it, and what it is for."""
 _WIDTH: Final = 36
+_CLUSTERS_FEW: Final = 40
+"""Cameron, Gelbach and Miller 2008, "Bootstrap-Based Improvements for Inference with Clustered
+Errors", section 1: asymptotics of clusters fail somewhere between 5 and 30."""
 _FILE: Final = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -76,9 +79,8 @@ def command(  # noqa: PLR0917  (one argument an option)
     evidence = weigh(logged, wanted)
     (found,) = estimate([evidence], logged.cluster)
     judged = judge(found.support)
-    unnamed = unnamed_rows(logged, wanted)
-    data = _data(found, judged) | {"rows_outside_target": unnamed}
-    session.show(data, "\n".join(_lines(found, judged, unnamed)))
+    notes = list(_notes(found, unnamed_rows(logged, wanted)))
+    session.show(_data(found, judged) | {"notes": notes}, "\n".join(_lines(found, judged, notes)))
 
 
 def _data(found: "Estimated", judged: "Judged") -> dict[str, Any]:
@@ -104,7 +106,16 @@ def _data(found: "Estimated", judged: "Judged") -> dict[str, Any]:
     }
 
 
-def _lines(found: "Estimated", judged: "Judged", unnamed: int) -> Iterator[str]:
+def _notes(found: "Estimated", unnamed: int) -> Iterator[str]:
+    """Say what the verdict does not depend on, and a reader should know."""
+    if unnamed:
+        yield f"{unnamed:,} rows have an action the target does not name: probability 0"
+    clusters = found.support.clusters
+    if clusters < min(_CLUSTERS_FEW, found.support.rows):
+        yield f"{clusters} clusters are few: intervals of fewer than {_CLUSTERS_FEW} are too narrow"
+
+
+def _lines(found: "Estimated", judged: "Judged", notes: list[str]) -> Iterator[str]:
     support = found.support
     verdict = {"ok": "OK", "warn": "WARNING", "refuse": "REFUSED"}[judged.verdict.value]
     for i, reason in enumerate(judged.reasons):
@@ -115,8 +126,7 @@ def _lines(found: "Estimated", judged: "Judged", unnamed: int) -> Iterator[str]:
         f"{support.rows:,} rows{of}; weights: mean {support.weight_mean:.4g}, "
         f"largest {support.weight_max:,.4g}, worth {support.ess:,.1f} rows"
     )
-    if unnamed:
-        yield f"{unnamed:,} rows have an action the target does not name: probability 0"
+    yield from notes
     yield f"the policy that made the log earned {_spell(found, 'on_policy')}"
     yield ""
     if judged.verdict.value == "refuse":

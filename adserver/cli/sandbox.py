@@ -26,7 +26,7 @@ from adserver.catalogue.columns import Columns, Versions
 from adserver.domain.event import EventType
 from adserver.domain.policy import Policy
 from adserver.edge.token import Tokens
-from adserver.journal.schema import DecisionRow, EventRow
+from adserver.journal.schema import DecisionRow, EventRow, Logged, decision_row
 from adserver.journal.writer import JournalWriter, NotDurable
 from adserver.runtime.clock import SystemClock
 from adserver.runtime.counters import Counter, Counters, create_counters
@@ -101,8 +101,9 @@ class MemoryJournal:
         """Return the hash of every row so far."""
         return self._hash.hexdigest()
 
-    def offer(self, row: DecisionRow) -> bool:
+    def offer(self, logged: Logged) -> bool:
         """Take a decision."""
+        row = decision_row(logged)
         self._hash.update(self._encode(row))
         self.decision = row
         return True

@@ -19,7 +19,7 @@ from adserver.domain.units import format_time_ms
 from adserver.domain.viewer import SuppressionKind, key32
 from adserver.runtime.clock import SystemClock
 from adserver.runtime.entropy import SystemEntropy
-from adserver.viewer.codec import open_record
+from adserver.viewer.codec import vector_of
 from adserver.viewer.exchange import export_viewers, import_viewers, read_all
 from adserver.viewer.line import LineReader, Names
 from adserver.viewer.open import open_store
@@ -124,7 +124,7 @@ def _dim(session: Session, store: ViewerStore, given: int | None) -> int:
     known = columns.meta.dim if columns else None
     if known is None:
         for _, raw in islice(store.scan(), 1):
-            known = len(open_record(raw).vector)
+            known = len(vector_of(raw))
     if given is None and known is None:
         message = "is needed: there is neither a catalogue nor a viewer to take it from"
         raise InvalidInput("the length of a vector is not known", [Problem("--dim", message)])

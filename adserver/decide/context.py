@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from adserver.decide.moment import Moment
+from adserver.domain.decision import Moment
 from adserver.domain.request import AdRequest
 
 

@@ -6,7 +6,6 @@ from typing import Any, Final
 from adserver.catalogue.columns import HOUSE_TIER, Columns, HeadWeights
 from adserver.decide.context import context_weight
 from adserver.decide.flip import Preference, flip
-from adserver.decide.moment import Moment
 from adserver.domain.decision import NOTHING, Decision, IdRow, ValueRow
 from adserver.domain.reasons import STAGE_REASONS, Reason, Stage
 from adserver.domain.request import AdRequest
@@ -45,7 +44,7 @@ def explain(
     """
     weights = _viewer_weights(viewer) if whole else None
     candidates = [
-        _candidate(columns, decision, request, weights, j) for j in range(decision.ids.shape[1])
+        _candidate(columns, decision, request, weights, j) for j in range(decision.shortlisted)
     ]
     best = decision.chosen if decision.shown else 0
     second = runner_up(decision, best)
@@ -56,9 +55,9 @@ def explain(
         "margin": margin(decision, best) if candidates else None,
         "flip": named_flip(decision, [candidate["variant"] for candidate in candidates]),
         "moment": {
-            "intent": decision.intent,
-            "urgency": decision.urgency,
-            "source": decision.moment_source,
+            "intent": decision.moment.intent,
+            "urgency": decision.moment.urgency,
+            "source": decision.moment.source,
         },
     }
 
@@ -66,7 +65,7 @@ def explain(
 def runner_up(decision: Decision, best: int) -> int:
     """Return who comes second: the worthiest other arm, else the most relevant other candidate."""
     worthiest = Preference(decision).best(without=best)
-    if worthiest != NOTHING or decision.ids.shape[1] <= 1:
+    if worthiest != NOTHING or decision.shortlisted <= 1:
         return worthiest
     return 1 if best == 0 else 0
 
@@ -98,7 +97,7 @@ def margin(decision: Decision, column: int) -> float:
 def stages(decision: Decision) -> list[dict[str, Any]]:
     """Count the variants that entered and left every stage, and why the others fell."""
     rows: list[dict[str, Any]] = []
-    counts = [int(count) for count in decision.counts]
+    counts = decision.counts
     for stage in Stage:
         entered, left = counts[stage], counts[stage + 1]
         fallen = entered - left
@@ -110,7 +109,7 @@ def stages(decision: Decision) -> list[dict[str, Any]]:
                 "reasons": {STAGE_REASONS[stage].word: fallen} if fallen else {},
             }
         )
-    listed = decision.ids.shape[1]
+    listed = decision.shortlisted
     rows.append({"stage": "shortlist", "in": counts[-1], "out": listed, "reasons": {}})
     slack = decision.values[ValueRow.RELEVANCE] - decision.values[ValueRow.THRESHOLD].astype(float)
     below = int((slack < 0.0).sum())
@@ -147,15 +146,12 @@ def _candidate(
     value = decision.values[:, j].astype(float)
     heads = (meta.complete, meta.annoyed)
     p = (float(value[ValueRow.P_COMPLETE]), float(value[ValueRow.P_ANNOYED]))
-    moment = Moment(
-        decision.hour_of_week, decision.intent, decision.urgency, decision.moment_source
-    )
     terms = [
         {
             "offset": head.offset,
             "campaign": float(columns.campaign_weights[h, k]),
             "variant": float(columns.variant_weights[h, v]),
-            "context": context_weight(head.context, request, moment),
+            "context": context_weight(head.context, request, decision.moment),
             "affinity": head.affinity * float(value[ValueRow.AFFINITY]),
             "dose": head.dose * math.log1p(float(value[ValueRow.DOSE])),
         }
@@ -171,7 +167,7 @@ def _candidate(
         "campaign": columns.texts["campaign"][k].decode(),
         "p_complete": p[0],
         "p_annoyed": p[1],
-        "annoyance_cost": decision.annoyance_cost,
+        "annoyance_cost": decision.rules.annoyance_cost,
         "affinity": float(value[ValueRow.AFFINITY]),
         "terms": dict(zip(HEADS, terms, strict=True)),
         "calibrator": {

@@ -55,8 +55,8 @@ def flip(decision: Decision) -> dict[str, Any] | None:
         gap = -arms.margins[nearest] + BEYOND
         levers["threshold"] = {"by": -gap, "then": nearest}
         levers["relevance"] = {"by": gap, "then": nearest}
-        if decision.dose_weight > 0.0 and gap <= decision.dose_part:
-            levers["dose"] = {"by": -gap / decision.dose_weight, "then": nearest}
+        if decision.rules.dose_weight > 0.0 and gap <= decision.dose_part:
+            levers["dose"] = {"by": -gap / decision.rules.dose_weight, "then": nearest}
         moved = dict.fromkeys(levers, gap)
     else:
         margin = arms.margins[preferred]
@@ -74,9 +74,9 @@ def flip(decision: Decision) -> dict[str, Any] | None:
         levers["threshold"] = {"by": fall + BEYOND, "then": rival}
         levers["relevance"] = {"by": -(fall + BEYOND), "then": rival}
         moved = dict.fromkeys(levers, fall)
-        if decision.dose_weight > 0.0:
+        if decision.rules.dose_weight > 0.0:
             last = max(arms.margins) + BEYOND
-            levers["dose"] = {"by": last / decision.dose_weight, "then": NOTHING}
+            levers["dose"] = {"by": last / decision.rules.dose_weight, "then": NOTHING}
             moved["dose"] = last
     smallest = min(moved, key=lambda lever: moved[lever])
     return {"preferred": preferred, "smallest": smallest, "levers": levers}

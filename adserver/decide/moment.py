@@ -14,8 +14,7 @@ Otherwise there is no moment, and only untargeted campaigns and the model's othe
 import re
 from typing import Final
 
-from msgspec import Struct
-
+from adserver.domain.decision import Moment
 from adserver.domain.request import AdRequest
 from adserver.domain.viewer import OpenRecord
 
@@ -51,17 +50,6 @@ HOURS_A_DAY: Final = 24
 _INTENT_BY_CUE: Final = {cue: intent for intent, cues in CUES.items() for cue in cues}
 _PRECEDENCE: Final = {intent: rank for rank, intent in enumerate(CUES)}
 _WORDS: Final = re.compile(r"[a-z]+")
-
-
-class Moment(Struct, frozen=True, gc=False):
-    """What a decision took the moment to be."""
-
-    hour_of_week: int
-    """0-167 from Monday 00:00 where the placement is."""
-    intent: str | None
-    urgency: float | None
-    source: str | None
-    """The rule that spoke: given, content, recent, circumstances, or None."""
 
 
 def read_moment(

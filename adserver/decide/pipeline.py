@@ -5,7 +5,6 @@ handed in, and on nothing else. The buffers a ``Decider`` reuses are wiped befor
 What is decided stands in ``kernels.decision``; this prepares its numbers and reads its outcome.
 """
 
-import math
 from struct import Struct as Layout
 from typing import Any, Final
 
@@ -15,11 +14,22 @@ from numpy.typing import NDArray
 
 from adserver.catalogue.columns import HOUSE_TIER, TIER, Columns, Place
 from adserver.decide.context import context_weight
-from adserver.decide.moment import Moment, read_moment
+from adserver.decide.moment import read_moment
 from adserver.decide.player import Players, duration_window_ms
 from adserver.decide.targeting import Targeting
 from adserver.decide.terms import below_floor, unsold
-from adserver.domain.decision import NOTHING, SHORTLIST_MAX, THROTTLED_MAX, Decision, Exploration
+from adserver.domain.decision import (
+    NOTHING,
+    SHORTLIST_MAX,
+    THROTTLED_MAX,
+    Decision,
+    Exploration,
+    IdRow,
+    Rules,
+    ValueRow,
+    gated,
+)
+from adserver.domain.errors import Broken
 from adserver.domain.reasons import STAGE_REASONS, Reason, Stage
 from adserver.domain.request import NO_TERMS, AdRequest, Terms
 from adserver.domain.viewer import OpenRecord
@@ -33,15 +43,23 @@ EXPLORATIONS: Final = {
 }
 GAMMA_PER_ROOT_OUTCOME: Final = 30.0
 """gamma = 30 sqrt(resolved outcomes), up to the policy's gamma_max."""
-NO_MOMENT: Final = Moment(-1, None, None, None)
-"""Of a decision made before the moment was read."""
-NO_STATE: Final = np.zeros(0, np.uint32)
-NO_STATE.flags.writeable = False
-REQUEST: Final = Layout(f"={decision.N_REQUEST}d")
+NO_RECORD: Final = np.zeros(0, np.uint32)
+NO_RECORD.flags.writeable = False
+REQUEST: Final = Layout(f"={decision.N_VARYING}d")
 """What one request tells the kernel; the order is that of the index constants."""
-OUTCOME: Final = Layout(f"={decision.N_OUTCOME}d")
-GATED: Final = (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, math.nan, math.nan, 0.0, 0.0)
-"""Outcome of a decision that looked at no candidate."""
+OUTCOME: Final = Layout(
+    f"={len(Stage) + 1}q{decision.N_NUMBERS}q{decision.N_OUTCOME}d{decision.N_FLAGS}?"
+)
+"""What the kernel fills, in one buffer: ``counts``, ``numbers``, ``outcome``, ``flags``."""
+NUMBERS: Final = len(Stage) + 1
+DAMAGED: Final = NUMBERS + decision.DAMAGED
+N_HELD_BACK: Final = NUMBERS + decision.N_HELD_BACK
+N_ABOVE: Final = NUMBERS + decision.OUT_N_ABOVE
+BEST_BUT_FOR_DOSE: Final = NUMBERS + decision.OUT_BEST_BUT_FOR_DOSE
+LENGTH: Final = NUMBERS + decision.LENGTH
+"""From here on the outcome is the end of a ``Decision``, field by field."""
+SHORTLIST_BYTES: Final = 4 * (len(IdRow) + len(ValueRow))
+"""Of one packed candidate."""
 
 
 class Pacing(Struct, frozen=True, gc=False):
@@ -70,20 +88,21 @@ class Decider:
         self._flight = np.zeros(2, np.int64)
         self._flight_from_ms = 0
         self._flight_until_ms = 0
-        self._ids = np.zeros((3, SHORTLIST_MAX), np.int32)
-        self._values = np.zeros((8, SHORTLIST_MAX), np.float32)
-        self._counts = np.zeros(len(Stage) + 1, np.int64)
+        self._ids = np.zeros((len(IdRow), SHORTLIST_MAX), np.int32)
+        self._values = np.zeros((len(ValueRow), SHORTLIST_MAX), np.float32)
+        self._packed = np.zeros((len(IdRow) + len(ValueRow)) * SHORTLIST_MAX, np.int32)
+        self._packed_bytes = self._packed.data.cast("B")
         self._held_back = np.zeros(THROTTLED_MAX, np.int32)
-        self._stranger = np.zeros(meta.dim, np.float32)
         self._request = np.zeros(decision.N_REQUEST, np.float64)
         self._request_bytes = self._request.data.cast("B")
-        self._outcome = np.zeros(decision.N_OUTCOME, np.float64)
-        self._outcome_bytes = self._outcome.data.cast("B")
+        self._outcome = bytearray(OUTCOME.size)
+        self._counts, *self._outcomes = _parts(self._outcome)
         self._closed = {
             place.floor_cpm_micros: below_floor(columns, place.floor_cpm_micros)
             for place in meta.placements.values()
         }
         self._paid = (columns.campaign_times[TIER] < HOUSE_TIER).astype(np.uint8)
+        self._counts[0] = columns.variant_count
         self._arrays = self._all_arrays()  # kept: the frame holds only their addresses
         self._frame = make_frame(self._arrays)
 
@@ -91,15 +110,17 @@ class Decider:
         self.gamma = min(GAMMA_PER_ROOT_OUTCOME * meta.resolved**0.5, policy.gamma_max)
         greedy = self.exploration is Exploration.GREEDY
         self.epsilon = 0.0 if greedy else policy.epsilon
-        self._surprise_band = policy.surprise_band
-        self._rules = (
+        self._rules = Rules(
             policy.dose.weight,
             policy.annoyance_cost,
             self.exploration,
             self.gamma,
             self.epsilon,
+            policy.surprise_band,
         )
-        self._threshold_to_draw = (
+        self._request[decision.N_VARYING :] = (
+            policy.dose.half_life_s,
+            meta.profile_half_life_s,
             policy.dose.weight,
             self.exploration,
             self.gamma,
@@ -108,6 +129,7 @@ class Decider:
             policy.surprise_band,
             policy.surprises_per_day,
         )
+        self._has_context = bool(meta.complete.context or meta.annoyed.context)
 
     def decide(  # noqa: PLR0913 - what a decision depends on, and nothing else
         self,
@@ -140,79 +162,86 @@ class Decider:
         house_only : bool
             Paid campaigns are out: the viewer did not consent to be advertised to. When that is
             what stopped the last candidates, the decision is the gate ``consent``.
+
+        Raises
+        ------
+        Broken
+            The record is damaged.
+
+        Notes
+        -----
+        Longer than most because every call costs more than a line.
         """
-        columns = self.columns
-        meta = columns.meta
-        counts = self._counts
-        counts[0] = columns.variant_count
+        meta = self.columns.meta
         place = meta.placements.get(request.placement)
         if place is None:
-            counts[1:] = 0
-            return self._decision(GATED, now_ms, decision_id, draw, reason=Reason.NO_CANDIDATES)
-
+            return gated(
+                decision_id,
+                now_ms,
+                Reason.NO_CANDIDATES,
+                drawn=True,
+                draw=draw,
+                rules=self._rules,
+                n_variants=self.columns.variant_count,
+            )
         moment = read_moment(request, viewer, now_ms, self._targeting.hour_of_week(place, now_ms))
         if not self._flight_from_ms <= now_ms < self._flight_until_ms:
             self._mark_in_flight(now_ms)
-        counts[1] = self._flight[0]
-
-        personal = viewer is not None and not viewer.opted_out
+        bias_c = bias_n = 0.0
+        if self._has_context:
+            bias_c = context_weight(meta.complete.context, request, moment)
+            bias_n = context_weight(meta.annoyed.context, request, moment)
         player = request.player
         REQUEST.pack_into(
             self._request_bytes,
             0,
-            now_ms // 1000,
-            meta.policy.dose.half_life_s,
+            now_ms,
             *self._targeting.select(request, moment),
-            *self._fade_and_biases(request, viewer if personal else None, moment, now_ms),
+            bias_c,
+            bias_n,
             *duration_window_ms(player),
             player.skippable is False,
             place.threshold,
-            *self._threshold_to_draw,
             draw,
             pacing.draw,
         )
         chosen = decision.decide_request(
             self._frame,
-            self._request,
-            NO_STATE if viewer is None else viewer.state,
-            viewer.vector if viewer is not None and personal else self._stranger,
+            NO_RECORD if viewer is None else viewer.words,
             self._players.playable(player, request.terms),
             self._closed_to(request.terms, place, house_only=house_only),
             pacing.pace,
-            self._outcome,
         )
-        outcome = OUTCOME.unpack_from(self._outcome_bytes)
-        reason = None if chosen != NOTHING else self._reason(outcome)
+        outcome = OUTCOME.unpack_from(self._outcome)
+        if outcome[DAMAGED]:
+            raise Broken("a viewer record is damaged: its counts do not fit its length")
+        reason = None if chosen != NOTHING else _reason(outcome)
         if house_only and reason is Reason.BUDGET:
             return self.gate(Reason.CONSENT, now_ms, decision_id)
-        return self._decision(
-            outcome, now_ms, decision_id, draw, chosen=chosen, reason=reason, moment=moment
+        # By position: thirty fields by name take three times as long (2.5 µs).
+        return Decision(
+            decision_id,
+            now_ms,
+            draw,
+            moment,
+            self._rules,
+            chosen,
+            reason,
+            True,  # noqa: FBT003
+            bytes(self._packed_bytes[: SHORTLIST_BYTES * outcome[LENGTH]]),
+            self._held_back[: outcome[N_HELD_BACK]].tolist() if outcome[N_HELD_BACK] else [],
+            outcome[:NUMBERS],
+            *outcome[LENGTH:],
         )
 
     def gate(self, reason: Reason, now_ms: int, decision_id: bytes) -> Decision:
         """Return the decision to show nothing that is made before any candidate is looked at."""
-        self._counts[:] = 0
-        return self._decision(GATED, now_ms, decision_id, 0.0, reason=reason, drawn=False)
+        return gated(decision_id, now_ms, reason, rules=self._rules)
 
     def _closed_to(self, terms: Terms, place: Place, *, house_only: bool) -> NDArray[np.uint8]:
         """uint8[n_campaigns]: 1 where price or consent keep a campaign out."""
         closed = self._paid if house_only else self._closed[place.floor_cpm_micros]
         return closed if terms is NO_TERMS else closed | unsold(self.columns, place, terms)
-
-    def _fade_and_biases(
-        self, request: AdRequest, viewer: OpenRecord | None, moment: Moment, now_ms: int
-    ) -> tuple[float, float, float]:
-        """Return what is left of the taste, and what moment and viewer add to the two heads."""
-        meta = self.columns.meta
-        fade, bias_c, bias_n = 0.0, 0.0, 0.0
-        if meta.complete.context or meta.annoyed.context:
-            bias_c = context_weight(meta.complete.context, request, moment)
-            bias_n = context_weight(meta.annoyed.context, request, moment)
-        if viewer is not None:
-            bias_c += viewer.weight_complete
-            bias_n += viewer.weight_annoyed
-            fade = fading(now_ms - viewer.vector_ms, meta.profile_half_life_s)
-        return fade, bias_c, bias_n
 
     def _mark_in_flight(self, now_ms: int) -> None:
         """Find the campaigns in flight, and until when they are."""
@@ -221,65 +250,7 @@ class Decider:
             columns.campaign_times, columns.campaign_start, now_ms, self._in_flight, self._flight
         )
         self._flight_from_ms, self._flight_until_ms = now_ms, int(self._flight[1])
-
-    def _reason(self, outcome: tuple[float, ...]) -> Reason:
-        """Return why nothing is shown: what stopped the candidate that came furthest."""
-        if outcome[decision.OUT_N_ABOVE]:
-            return Reason.EXPLORED
-        if outcome[decision.OUT_BEST_BUT_FOR_DOSE]:
-            return Reason.DOSE
-        if outcome[decision.LENGTH]:
-            return Reason.BELOW_THRESHOLD
-        counts = self._counts.tolist()
-        reached = [stage for stage in Stage if stage is Stage.FLIGHT or counts[stage] > 0]
-        return STAGE_REASONS[reached[-1]]
-
-    def _decision(  # noqa: PLR0913 - the two ends of a decision: where, and what came out
-        self,
-        outcome: tuple[float, ...],
-        now_ms: int,
-        decision_id: bytes,
-        draw: float,
-        *,
-        chosen: int = NOTHING,
-        reason: Reason | None,
-        drawn: bool = True,
-        moment: Moment = NO_MOMENT,
-    ) -> Decision:
-        length = int(outcome[decision.LENGTH])
-        values = self._values[:, :length]
-        if length == 0:
-            propensity, p_nothing, surprise = 1.0, 1.0, False
-        else:
-            propensity, p_nothing = outcome[decision.OUT_P_CHOSEN], outcome[decision.OUT_P_NOTHING]
-            surprise = chosen != NOTHING and outcome[decision.OUT_MARGIN] < 0.0
-        # By position: thirty fields by name take three times as long (2.5 µs).
-        return Decision(
-            decision_id,
-            now_ms,
-            chosen,
-            reason,
-            drawn,
-            draw,
-            propensity if drawn else None,
-            surprise,
-            moment.hour_of_week,
-            moment.intent,
-            moment.urgency,
-            moment.source,
-            self._ids[:, :length],
-            values,
-            p_nothing,
-            self._counts,
-            outcome[decision.OUT_REST_RELEVANCE],
-            outcome[decision.OUT_REST_P_COMPLETE],
-            outcome[decision.OUT_DOSE],
-            *self._rules,
-            outcome[decision.OUT_SURPRISE_SHARE],
-            self._surprise_band,
-            outcome[decision.OUT_SURPRISE_ALLOWED] != 0.0,
-            self._held_back[: int(outcome[decision.OUT_HELD_BACK])].tolist(),
-        )
+        self._counts[1] = self._flight[0]
 
     def _all_arrays(self) -> dict[str, NDArray[Any]]:
         """Return what the kernel reads and fills, by field of the frame."""
@@ -301,7 +272,12 @@ class Decider:
             "limits": np.zeros(eligibility.N_LIMITS, np.int64),
             "ids": self._ids,
             "values": self._values,
+            "request": self._request,
+            "stranger": np.zeros(self.columns.meta.dim, np.float32),
+            "value_bits": self._values.view(np.int32),
+            "packed": self._packed,
             "counts": self._counts,
+            **dict(zip(("numbers", "outcome", "flags"), self._outcomes, strict=True)),
             "rest": np.zeros(2, np.float64),
             "settings": np.zeros(choice.N_SETTINGS, np.float64),
             "result": np.zeros(choice.N_RESULTS, np.float64),
@@ -331,9 +307,31 @@ FROM_COLUMNS: Final = (
 """Fields of the frame that are columns of the snapshot, under the same name."""
 
 
-def fading(age_ms: int, half_life_s: float) -> float:
-    """Return what is left of a taste after so long; a taste from the future has not faded."""
-    return math.exp2(-max(age_ms, 0) / 1000.0 / half_life_s)
+def _parts(outcome: bytearray) -> list[NDArray[Any]]:
+    """Return the arrays that ``OUTCOME`` lays side by side."""
+    parts: list[NDArray[Any]] = []
+    at = 0
+    for count, dtype in (
+        (NUMBERS, np.int64),
+        (decision.N_NUMBERS, np.int64),
+        (decision.N_OUTCOME, np.float64),
+        (decision.N_FLAGS, np.uint8),
+    ):
+        parts.append(np.frombuffer(outcome, dtype, count, at))
+        at += parts[-1].nbytes
+    return parts
+
+
+def _reason(outcome: tuple[Any, ...]) -> Reason:
+    """Return why nothing is shown: what stopped the candidate that came furthest."""
+    if outcome[N_ABOVE]:
+        return Reason.EXPLORED
+    if outcome[BEST_BUT_FOR_DOSE]:
+        return Reason.DOSE
+    if outcome[LENGTH]:
+        return Reason.BELOW_THRESHOLD
+    reached = [stage for stage in Stage if stage is Stage.FLIGHT or outcome[stage] > 0]
+    return STAGE_REASONS[reached[-1]]
 
 
 def _model_weights(columns: Columns) -> NDArray[np.float64]:

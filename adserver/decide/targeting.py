@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adserver.catalogue.columns import Columns, Place
-from adserver.decide.moment import Moment
 from adserver.domain.campaign import DIMENSIONS
+from adserver.domain.decision import Moment
 from adserver.domain.request import AdRequest
 from adserver.domain.taxonomy import matching_targets
 

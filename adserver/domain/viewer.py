@@ -5,7 +5,6 @@ from hashlib import blake2b
 
 import numpy as np
 from msgspec import Struct, field
-from msgspec.structs import replace
 from numpy.typing import NDArray
 
 FOREVER_S = 0xFFFFFFFF
@@ -85,26 +84,19 @@ def pseudonym(record_key: bytes, viewer_id: str) -> bytes:
 
 
 class OpenRecord(Struct, frozen=True, gc=False):
-    """A viewer record as a decision reads it: the scalars, and views into the stored bytes."""
+    """A viewer record as a decision reads it: the stored bytes, and the scalars among them."""
 
+    raw: bytes
+    opted_out: bool
+    intent: int
     pseudonym_key: bytes
     vector_ms: int
     last_seen_ms: int
-    intent: int
     intent_ms: int
     weight_complete: float
     weight_annoyed: float
-    opted_out: bool
-    vector: NDArray[np.float32]
-    state: NDArray[np.uint32]
-    """Impressions, then suppression groups; the layout is ``viewer.codec``'s."""
 
-
-def in_space(viewer: OpenRecord, dim: int) -> OpenRecord:
-    """Return the record as a snapshot of this many numbers a vector reads it.
-
-    Taste of another catalogue's space says nothing here; caps and suppressions still do.
-    """
-    if len(viewer.vector) == dim:
-        return viewer
-    return replace(viewer, vector=np.zeros(dim, np.float32))
+    @property
+    def words(self) -> NDArray[np.uint32]:
+        """uint32[n]: all of it; the layout is ``viewer.codec``'s, and what the kernels read."""
+        return np.frombuffer(self.raw, "<u4")

@@ -1,6 +1,6 @@
 """The JSON answer: prepared bytes per variant, and the handful of fields that differ by request."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from math import isfinite
 from typing import Any, Final, Protocol
 
@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from adserver.domain.campaign import Advertiser, Campaign, Creative, Media, Variant
-from adserver.domain.decision import Decision, IdRow, ValueRow
+from adserver.domain.decision import Decision
 from adserver.domain.units import MILLISECONDS_PER_SECOND, format_time_ms
 
 DECIMALS: Final = 7
@@ -24,6 +24,13 @@ class Table(Protocol):
         """Bytes of one row."""
         ...
 
+
+_SHOW: Final = (
+    b'{"decision_id":"%b","action":"show",%b,'
+    b'"relevance":%.7g,"threshold":%.7g,"propensity":%.7g,"surprise":%b,'
+    b'"media":[%b]%b%b"%b,"expires_at":"%b",%b%b}'
+)
+"""Seven digits are what float32 holds; more would show how .1 is not .1."""
 
 NO_ROWS: Final[Table] = ()
 """The table of a server that has no snapshot yet."""
@@ -98,11 +105,11 @@ class JsonAnswers:
         self._variant_ids: Table = texts.get("variant", NO_ROWS)
         self._tail = b'"versions":' + msgspec.json.encode(versions)
         url = msgspec.json.encode(f"{base_url}/v1/track/{{event}}?d=").decode()
-        self._track = f',"tracking_url":{url[:-1]}'
+        self._track = f',"tracking_url":{url[:-1]}'.encode()
         url = msgspec.json.encode(f"{base_url}/v1/click?d=").decode()
-        self._click = f',"click_url":{url[:-1]}'
+        self._click = f',"click_url":{url[:-1]}'.encode()
         self._second = -1
-        self._until = ""
+        self._until = b""
 
     def media(self, files: Iterable[int]) -> bytes:
         """Write the entries of ``media`` of the files at these indices."""
@@ -127,27 +134,21 @@ class JsonAnswers:
 
         ``clicks`` says whether it has a landing page.
         """
-        value: list[float] = decision.values[:, decision.chosen].tolist()
-        measures = (
-            f',"relevance":{number(value[ValueRow.RELEVANCE])}'
-            f',"threshold":{number(value[ValueRow.THRESHOLD] + decision.dose_part)}'
-            f',"propensity":{number(decision.propensity)}'
-            f',"surprise":{"true" if decision.surprise else "false"},"media":['
-        )
-        token = handles.token
-        click = f'{self._click}{token}"' if clicks else ""
-        until = self._time(handles.expires_ms)
-        report = f']{self._track}{token}"{click},"expires_at":"{until}",'
-        return b"".join(
-            (
-                f'{{"decision_id":"{handles.decision_id}","action":"show",'.encode(),
-                prepared,
-                measures.encode(),
-                media,
-                report.encode(),
-                self._tail,
-                b"}" if explanation is None else b',"explanation":' + explanation + b"}",
-            )
+        token = handles.token.encode()
+        return _SHOW % (
+            handles.decision_id.encode(),
+            prepared,
+            decision.relevance,
+            decision.threshold,
+            decision.propensity,
+            b"true" if decision.surprise else b"false",
+            media,
+            self._track,
+            token,
+            b'%b%b"' % (self._click, token) if clicks else b"",
+            self._time(handles.expires_ms),
+            self._tail,
+            b"" if explanation is None else b',"explanation":' + explanation,
         )
 
     def none(self, decision: Decision, handles: Handles, explanation: bytes | None) -> bytes:
@@ -168,24 +169,20 @@ class JsonAnswers:
         )
 
     def _best(self, decision: Decision) -> bytes:
-        """Name the most relevant of the shortlist, which need not stand first in it."""
-        relevances: Sequence[float] = decision.values[ValueRow.RELEVANCE].tolist()
-        if not relevances:
+        """Name the most relevant of the shortlist."""
+        if not decision.shortlisted:
             return b""
-        best = max(range(len(relevances)), key=relevances.__getitem__)
-        threshold = float(decision.values[ValueRow.THRESHOLD, best]) + decision.dose_part
-        variant_id = self._variant_ids[int(decision.ids[IdRow.VARIANT, best])]
         return b'"best":{"variant":%b,"relevance":%b,"threshold":%b},' % (
-            msgspec.json.encode(variant_id.decode()),
-            number(relevances[best]).encode(),
-            number(threshold).encode(),
+            msgspec.json.encode(self._variant_ids[decision.variant].decode()),
+            number(decision.relevance).encode(),
+            number(decision.threshold).encode(),
         )
 
-    def _time(self, time_ms: int) -> str:
+    def _time(self, time_ms: int) -> bytes:
         """RFC 3339 in whole seconds; formatted once a second, as a decision has no time for it."""
         second = time_ms // MILLISECONDS_PER_SECOND
         if second != self._second:
-            self._until = format_time_ms(second * MILLISECONDS_PER_SECOND)
+            self._until = format_time_ms(second * MILLISECONDS_PER_SECOND).encode()
             self._second = second
         return self._until
 

@@ -98,18 +98,21 @@ class RecentIds:
 
     def __init__(self) -> None:
         self._ids: set[bytes] = set()
-        self._added: deque[tuple[int, bytes]] = deque()
+        self._added: deque[tuple[int, set[bytes]]] = deque()
 
-    def first(self, decision_id: bytes, segment_start_ms: int) -> bool:
-        """Whether this id is new here; it is not afterwards."""
-        before = len(self._ids)
-        self._ids.add(decision_id)
-        if len(self._ids) == before:
-            return False
-        self._added.append((segment_start_ms, decision_id))
-        return True
+    def fresh(self, rows: list[DecisionRow], segment_start_ms: int) -> list[DecisionRow]:
+        """Return those whose ids are new here; they are not afterwards."""
+        ids = {row.decision_id for row in rows}
+        if len(ids) < len(rows) or not self._ids.isdisjoint(ids):
+            # Nearly never: a segment was copied.
+            ids -= self._ids
+            first = {row.decision_id: place for place, row in reversed([*enumerate(rows)])}
+            rows = [rows[place] for place in sorted(first[each] for each in ids)]
+        self._ids |= ids
+        self._added.append((segment_start_ms, ids))
+        return rows
 
     def forget(self, segment_start_ms: int) -> None:
         """Let go of the ids in segments from before this."""
         while self._added and self._added[0][0] < segment_start_ms:
-            self._ids.remove(self._added.popleft()[1])
+            self._ids -= self._added.popleft()[1]

@@ -238,18 +238,14 @@ class Outcomes:
         count = 0
         batch: list[DecisionRow] = []
         for rows in self._reader.blocks(segment):
-            for row in rows:
-                if type(row) is not DecisionRow:
-                    continue
-                count += 1
-                if count <= skip:
-                    continue
-                if not _sound(row):
-                    self.damage.unknown_rows += 1
-                elif self._seen.first(row.decision_id, segment.start_ms):
-                    batch.append(row)
-                else:
-                    self.repeated += 1
+            found = [row for row in rows if type(row) is DecisionRow]
+            ahead = found[max(skip - count, 0) :]
+            count += len(found)
+            sound = [row for row in ahead if _sound(row)]
+            self.damage.unknown_rows += len(ahead) - len(sound)
+            fresh = self._seen.fresh(sound, segment.start_ms)
+            self.repeated += len(sound) - len(fresh)
+            batch += fresh
             if len(batch) >= BATCH_ROWS:
                 yield batch, Place(segment.start_ms, segment.worker, segment.pid, count)
                 batch = []

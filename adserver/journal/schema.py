@@ -7,16 +7,18 @@ later version reads every earlier row, and an earlier version skips what it does
 of every published version stays in ``tests/journal/samples/``.
 """
 
+import math
 from typing import Final, cast
 
 import numpy as np
 from msgspec import Struct
 
-from adserver.domain.decision import Decision, Exploration, IdRow, ValueRow
+from adserver.domain.decision import NOTHING, Decision, Exploration, IdRow, Moment, Rules, ValueRow
 from adserver.domain.errors import Broken
 from adserver.domain.event import EventType
 from adserver.domain.reasons import Reason
 from adserver.domain.request import AdRequest, Content, Device, DeviceType, Geo
+from adserver.domain.viewer import pseudonym
 
 SCHEMA_VERSION: Final = 1
 MAY_READ_ID: Final = 1
@@ -143,40 +145,31 @@ class EventRow(Struct, array_like=True, tag=2, frozen=True, gc=False):
 Row = DecisionRow | EventRow
 
 
-def decision_row(  # noqa: PLR0913  (what a decision was made from, field by field)
-    decision: Decision,
-    request: AdRequest,
-    versions: tuple[str, str, str],
-    *,
-    pseudonym: bytes | None = None,
-    surprise_allowed: bool = False,
-    full: Full | None = None,
-    length_ms: tuple[int, int] = (-1, -1),
-    may: int = 0,
-) -> DecisionRow:
-    """Return the row of a decision, its arrays copied out of the worker's scratch.
+class Logged(Struct, frozen=True, gc=False):
+    """A decision as a request hands it to the journal, which makes the row in its own time."""
 
-    Parameters
-    ----------
-    decision : Decision
-        Just made; its arrays may be overwritten as soon as this returns.
-    request : AdRequest
-        What it answers.
-    versions : tuple of str
-        Catalogue, policy and model version of the snapshot.
-    pseudonym : bytes, optional
-        ``viewer.pseudonym`` where consent allows one.
-    surprise_allowed : bool
-        Whether the viewer had surprise budget left.
-    full : Full, optional
-        The whole inputs, for the sample.
-    length_ms : tuple of int
-        Of what was shown: its duration, and how far in it could be skipped; -1 where neither.
-    may : int
-        What consent allowed.
-    """
-    reason = decision.reason
+    decision: Decision
+    request: AdRequest
+    """What it answers."""
+    versions: tuple[str, str, str]
+    """Catalogue, policy and model version of the snapshot."""
+    pseudonym_key: bytes | None = None
+    """The viewer record's, where consent allows to name the viewer."""
+    full: Full | None = None
+    """The whole inputs, for the sample."""
+    length_ms: tuple[int, int] = (-1, -1)
+    """Of what was shown: its duration, and how far in it could be skipped; -1 where neither."""
+    may: int = 0
+    """What consent allowed."""
+
+
+def decision_row(logged: Logged) -> DecisionRow:
+    """Return the row of a decision."""
+    decision, request, full = logged.decision, logged.request, logged.full
+    reason, moment, rules = decision.reason, decision.moment, decision.rules
     content = request.content
+    key, viewer_id = logged.pseudonym_key, request.viewer.id
+    ids_end = 4 * len(IdRow) * decision.shortlisted
     return DecisionRow(
         decision.decision_id,
         decision.time_ms,
@@ -186,75 +179,88 @@ def decision_row(  # noqa: PLR0913  (what a decision was made from, field by fie
         decision.draw,
         decision.propensity,
         decision.surprise,
-        surprise_allowed,
-        pseudonym,
+        decision.surprise_allowed,
+        None if key is None or viewer_id is None else pseudonym(key, viewer_id),
         request.placement,
         Context(
-            decision.intent,
-            decision.urgency,
-            decision.moment_source,
+            moment.intent,
+            moment.urgency,
+            moment.source,
             request.device.type,
             request.geo.country,
-            decision.hour_of_week,
+            moment.hour_of_week,
             content.categories,
             content.cattax,
             content.language,
         ),
-        versions,
-        decision.exploration,
-        decision.gamma,
-        decision.epsilon,
+        logged.versions,
+        rules.exploration,
+        rules.gamma,
+        rules.epsilon,
         decision.surprise_share,
-        decision.surprise_band,
-        decision.annoyance_cost,
-        decision.dose_weight,
+        rules.surprise_band,
+        rules.annoyance_cost,
+        rules.dose_weight,
         decision.dose,
         decision.p_nothing,
-        decision.ids.tobytes(),
-        decision.values.tobytes(),
-        decision.counts.tolist(),
+        decision.packed[:ids_end],
+        decision.packed[ids_end:],
+        list(decision.counts),
         decision.rest_best_relevance,
         decision.rest_best_p_complete,
         decision.throttled,
         full,
-        *length_ms,
+        *logged.length_ms,
         request.terms.auction > 0,
-        may,
+        logged.may,
     )
 
 
 def decision_of(row: DecisionRow) -> Decision:
-    """Return the decision a row was made of, with arrays of its own: ``decision_row`` backwards."""
+    """Return the decision a row was made of: ``decision_row`` backwards."""
     context = row.context
+    n = row.shortlisted
+    variant = campaign = NOTHING
+    relevance = threshold = math.nan
+    if n:
+        ids = np.frombuffer(row.ids, "<i4").reshape(len(IdRow), n)
+        values = np.frombuffer(row.values, "<f4").reshape(len(ValueRow), n)
+        told = row.chosen if 0 <= row.chosen < n else int(values[ValueRow.RELEVANCE].argmax())
+        variant, campaign = int(ids[IdRow.VARIANT, told]), int(ids[IdRow.CAMPAIGN, told])
+        relevance = float(values[ValueRow.RELEVANCE, told])
+        threshold = float(values[ValueRow.THRESHOLD, told]) + row.dose_weight * row.dose
     return Decision(
         decision_id=row.decision_id,
         time_ms=row.time_ms,
+        draw=row.draw,
+        moment=Moment(context.hour_of_week, context.intent, context.urgency, context.moment_source),
+        rules=Rules(
+            row.dose_weight,
+            row.annoyance_cost,
+            row.exploration,
+            row.gamma,
+            row.epsilon,
+            row.surprise_band,
+        ),
         chosen=row.chosen,
         reason=None if row.shown else _reason(row),
         drawn=row.drawn,
-        draw=row.draw,
+        packed=row.ids + row.values,
+        throttled=row.throttled,
+        counts=tuple(row.counts),
+        shortlisted=n,
+        variant=variant,
+        campaign=campaign,
+        relevance=relevance,
+        threshold=threshold,
         propensity=row.propensity,
-        surprise=row.surprise,
-        hour_of_week=context.hour_of_week,
-        intent=context.intent,
-        urgency=context.urgency,
-        moment_source=context.moment_source,
-        ids=np.frombuffer(row.ids, "<i4").reshape(len(IdRow), -1).astype(np.int32),
-        values=np.frombuffer(row.values, "<f4").reshape(len(ValueRow), -1).astype(np.float32),
         p_nothing=row.p_nothing,
-        counts=np.array(row.counts, np.int64),
         rest_best_relevance=row.rest_best_relevance,
         rest_best_p_complete=row.rest_best_p_complete,
         dose=row.dose,
-        dose_weight=row.dose_weight,
-        annoyance_cost=row.annoyance_cost,
-        exploration=row.exploration,
-        gamma=row.gamma,
-        epsilon=row.epsilon,
         surprise_share=row.surprise_share,
-        surprise_band=row.surprise_band,
+        surprise=row.surprise,
         surprise_allowed=row.surprise_allowed,
-        throttled=row.throttled,
     )
 
 

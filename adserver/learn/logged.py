@@ -12,12 +12,15 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from adserver.learn.csv_columns import read_chunks, read_header, refusal
+from adserver.learn.csv_columns import read_chunks, refusal
 from adserver.learn.estimate import Evidence, Floats
 
 PRIOR_ROWS: Final = 100.0
 ROUNDING: Final = 1e-6
 """What probabilities may be off for having been printed."""
+
+_ACTION, _REWARD, _PROPENSITY, _CLUSTER = range(4)
+_PROBABILITY = 1
 
 
 class ColumnNames(Struct, frozen=True):
@@ -55,23 +58,16 @@ def read_log(path: Path, names: ColumnNames) -> Log:
     actions: dict[str, int] = {}
     clusters: dict[str, int] = {}
     columns: list[tuple[NDArray[np.int64], Floats, Floats, NDArray[np.int64]]] = []
-    asked = [names.action, names.reward, names.propensity]
-    asked += [names.cluster] if names.cluster is not None else []
-    for chunk in read_chunks(path, asked):
-        propensity = chunk.numbers(names.propensity)
+    asked = [(names.action,), (names.reward,), (names.propensity,)]
+    for chunk in read_chunks(path, asked if names.cluster is None else [*asked, (names.cluster,)]):
+        propensity = chunk.numbers(_PROPENSITY)
         outside = ~((propensity > 0.0) & (propensity <= 1.0 + ROUNDING))
         if outside.any():
             i = int(outside.argmax())
-            raise chunk.wrong(names.propensity, i, "a probability above 0 and at most 1")
-        whose = () if names.cluster is None else chunk.words(names.cluster)
-        columns.append(
-            (
-                _numbered(chunk.words(names.action), actions),
-                chunk.numbers(names.reward),
-                propensity,
-                _numbered(whose, clusters),
-            )
-        )
+            raise chunk.wrong(_PROPENSITY, i, "a probability above 0 and at most 1")
+        action = _numbered(chunk.words(_ACTION), actions)
+        whose = action[:0] if names.cluster is None else _numbered(chunk.words(_CLUSTER), clusters)
+        columns.append((action, chunk.numbers(_REWARD), propensity, whose))
     action, reward, propensity, cluster = map(np.concatenate, zip(*columns, strict=True))
     return Log(
         tuple(actions), action, reward, propensity, None if names.cluster is None else cluster
@@ -93,16 +89,14 @@ def read_target(path: Path, action: str = "action") -> dict[str, float]:
     InvalidInput
         When a probability is outside [0, 1], an action comes twice, or they do not sum to 1.
     """
-    name = action if "action" not in read_header(path) else "action"
-    chunks = read_chunks(path, (name, "probability"))
     target: dict[str, float] = {}
-    for chunk in chunks:
-        values = chunk.numbers("probability").tolist()
-        for i, (word, p) in enumerate(zip(chunk.words(name), values, strict=True)):
+    for chunk in read_chunks(path, [("action", action), ("probability",)]):
+        values = chunk.numbers(_PROBABILITY).tolist()
+        for i, (word, p) in enumerate(zip(chunk.words(_ACTION), values, strict=True)):
             if word in target:
-                raise chunk.wrong(name, i, "every action once")
+                raise chunk.wrong(_ACTION, i, "every action once")
             if not 0.0 <= p <= 1.0 + ROUNDING:
-                raise chunk.wrong("probability", i, "a probability from 0 to 1")
+                raise chunk.wrong(_PROBABILITY, i, "a probability from 0 to 1")
             target[word] = p
     total = sum(target.values())
     if abs(total - 1.0) > ROUNDING:

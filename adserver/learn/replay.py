@@ -17,7 +17,6 @@ from adserver.decide.pipeline import UNPACED, Decider, Pacing
 from adserver.domain.decision import THROTTLED_MAX, Decision, ValueRow
 from adserver.domain.errors import Broken
 from adserver.domain.request import AdRequest
-from adserver.domain.viewer import in_space
 from adserver.edge.consent import Verdict
 from adserver.journal.schema import DecisionRow, decision_of
 from adserver.viewer.codec import open_record
@@ -79,15 +78,15 @@ def replay(rows: Iterable[DecisionRow]) -> Iterator[Replayed]:
             continue
         logged = decision_of(row)
         settings[choice.DOSE_PART] = logged.dose_part
-        settings[choice.EXPLORATION] = logged.exploration
-        settings[choice.GAMMA] = logged.gamma
-        settings[choice.EPSILON] = logged.epsilon
+        settings[choice.EXPLORATION] = logged.rules.exploration
+        settings[choice.GAMMA] = logged.rules.gamma
+        settings[choice.EPSILON] = logged.rules.epsilon
         settings[choice.SURPRISE_SHARE] = logged.surprise_share
-        settings[choice.SURPRISE_BAND] = logged.surprise_band
+        settings[choice.SURPRISE_BAND] = logged.rules.surprise_band
         settings[choice.DRAW] = logged.draw
         values = logged.values.copy()
         values[ValueRow.PROPENSITY] = np.nan  # nothing of the answer is handed in
-        chosen = choice.choose_arm(values.shape[1], logged.ids, values, settings, result)
+        chosen = choice.choose_arm(values.shape[1], logged.ids.copy(), values, settings, result)
         yield Replayed(
             logged,
             chosen,
@@ -111,8 +110,6 @@ def replay_inputs(row: DecisionRow, columns: Columns) -> list[Compared]:
         raise Broken("the whole inputs of this decision were not kept")
     request = msgspec.json.decode(row.full.request, type=AdRequest)
     viewer = None if row.full.viewer is None else open_record(row.full.viewer)
-    if viewer is not None:
-        viewer = in_space(viewer, columns.meta.dim)
     again = Decider(columns).decide(
         request,
         viewer,
@@ -125,7 +122,7 @@ def replay_inputs(row: DecisionRow, columns: Columns) -> list[Compared]:
     )
     logged = decision_of(row)
     exact = (
-        ("variants left after each stage", logged.counts.tolist(), again.counts.tolist()),
+        ("variants left after each stage", list(logged.counts), list(again.counts)),
         (CHOSEN, logged.chosen, again.chosen),
         ("reason", _word(logged), _word(again)),
         ("surprise", logged.surprise, again.surprise),

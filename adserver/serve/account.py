@@ -166,19 +166,19 @@ def _draw(decision: Decision) -> Draw:
     return Draw(
         drawn=decision.drawn,
         number=decision.draw,
-        exploration=EXPLORATION_WORDS[decision.exploration],
-        gamma=decision.gamma,
-        epsilon=decision.epsilon,
+        exploration=EXPLORATION_WORDS[decision.rules.exploration],
+        gamma=decision.rules.gamma,
+        epsilon=decision.rules.epsilon,
         surprise_share=decision.surprise_share,
-        surprise_band=decision.surprise_band,
+        surprise_band=decision.rules.surprise_band,
         surprise_allowed=decision.surprise_allowed,
-        dose_weight=decision.dose_weight,
+        dose_weight=decision.rules.dose_weight,
         p_nothing=decision.p_nothing,
     )
 
 
 def _rest(decision: Decision) -> Rest:
-    count = int(decision.counts[-1]) - decision.ids.shape[1]
+    count = decision.counts[-1] - decision.shortlisted
     best = tidy([decision.rest_best_relevance, decision.rest_best_p_complete])
     return Rest(count, *best)
 

@@ -87,9 +87,8 @@ class DecisionEndpoint:
         handles = self._decisions.handles(made, request)
         if decision.chosen == NOTHING:
             return serving.json.none(decision, handles, explanation)
-        variant, campaign, _ = decision.ids[:, decision.chosen].tolist()
-        shown = serving.shown(variant, campaign)
-        media = serving.json_media(variant, request.player)
+        shown = serving.shown(decision.variant, decision.campaign)
+        media = serving.json_media(decision.variant, request.player)
         return serving.json.show(
             decision, handles, shown.prepared, media, explanation, clicks=shown.clicks
         )

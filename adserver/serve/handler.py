@@ -16,16 +16,15 @@ from msgspec import Struct
 from adserver.budget.budgets import Budgets
 from adserver.decide.hold_out import held_out
 from adserver.decide.pipeline import UNPACED, Pacing
-from adserver.decide.unready import unready
-from adserver.domain.decision import NOTHING, Decision, IdRow
-from adserver.domain.errors import AdserverError
+from adserver.domain.decision import NOTHING, Decision, gated
+from adserver.domain.errors import AdserverError, Broken
 from adserver.domain.reasons import Reason
 from adserver.domain.request import NO_VIEWER, AdRequest
-from adserver.domain.viewer import OpenRecord, in_space, pseudonym
+from adserver.domain.viewer import OpenRecord
 from adserver.edge.consent import Verdict
 from adserver.edge.json_response import Handles
 from adserver.edge.token import MAY_MEASURE, MAY_UPDATE, SURPRISE, TokenBody, Tokens, bid_body
-from adserver.journal.schema import Full, decision_row
+from adserver.journal.schema import Full, Logged
 from adserver.journal.writer import JournalWriter
 from adserver.runtime.clock import Clock
 from adserver.runtime.counters import COUNTER_OF_REASON, Counter, Counters
@@ -54,10 +53,11 @@ FULL_ONE_IN: Final = 100
 
 _SAMPLED_BELOW: Final = 65_536 // FULL_ONE_IN
 _NS_PER_MS: Final = 1_000_000
-_REQUESTS: Final = Counter.REQUESTS  # looking a member up takes as long as counting it
-_SHOWN: Final = Counter.SHOWN
+_REQUESTS: Final = int(Counter.REQUESTS)  # a member takes longer to look up than to count
+_SHOWN: Final = int(Counter.SHOWN)
 _NS_PER_S: Final = 1_000_000_000
 _NO_KEY: Final = bytes(16)
+_NO_LENGTH: Final = (-1, -1)
 
 _log = logging.getLogger(__name__)
 
@@ -90,8 +90,6 @@ class Made(Struct, gc=False):
     serving: Serving
     deadline_ns: int
     verdict: Verdict
-    raw: bytes | None = None
-    """The viewer record as stored, less what consent does not allow to be used."""
     viewer: OpenRecord | None = None
 
 
@@ -139,8 +137,7 @@ class Decisions:
                 return former
         made = await self._make(request, verdict, started_ns)
         answer = render(made, request)
-        if self._overran(made):
-            self._give_up(made)
+        if engines.clock.monotonic_ns() > made.deadline_ns and self._give_up(made):
             answer = render(made, request)
         if key is not None and made.decision.drawn:
             in_force = engines.once.claim(key, body, answer)
@@ -159,25 +156,32 @@ class Decisions:
         deadline_ns = started_ns + (request.deadline_ms or engines.deadline_ms) * _NS_PER_MS
         decider, budgets = serving.decider, serving.budgets
         if decider is None or budgets is None:
-            return Made(unready(now_ms, decision_id), serving, deadline_ns, verdict)
+            decision = gated(decision_id, now_ms, Reason.NOT_READY)
+            return Made(decision, serving, deadline_ns, verdict)
 
         engines.spending.requests.count(request.placement)
-        raw = viewer = None
+        viewer = None
         viewer_id = request.viewer.id
-        if viewer_id is not None:
+        left_ns = deadline_ns - clock.monotonic_ns()
+        if viewer_id is not None and left_ns > 0:
+            viewer = await self._read(viewer_id, left_ns, verdict)
             left_ns = deadline_ns - clock.monotonic_ns()
-            if left_ns > 0:
-                raw, viewer = await self._read(viewer_id, left_ns, serving, verdict)
         share = decider.columns.meta.policy.hold_out
-        if clock.monotonic_ns() >= deadline_ns:
+        if left_ns <= 0:
             decision = decider.gate(Reason.DEADLINE, now_ms, decision_id)
-        elif viewer_id is not None and held_out(viewer_id, share):
+        elif share and viewer_id is not None and held_out(viewer_id, share):
             decision = decider.gate(Reason.HELD_OUT, now_ms, decision_id)
         else:
-            house = verdict.house_only
-            decide = partial(decider.decide, request, viewer, now_ms, decision_id, house_only=house)
-            decision = self._decide(decide, budgets, now_ms, decision_id)
-        return Made(decision, serving, deadline_ns, verdict, raw, viewer)
+            at, house = (now_ms, decision_id), verdict.house_only
+            try:
+                decide = partial(decider.decide, request, viewer, *at, house_only=house)
+                decision = self._decide(decide, budgets, *at)
+            except Broken:  # the viewer record is damaged, and nothing was decided
+                engines.counters.add(Counter.VIEWER_READS_FAILED)
+                viewer = None
+                decide = partial(decider.decide, request, None, *at, house_only=house)
+                decision = self._decide(decide, budgets, *at)
+        return Made(decision, serving, deadline_ns, verdict, viewer)
 
     def _decide(
         self, decide: Decide, budgets: Budgets, now_ms: int, decision_id: bytes
@@ -196,9 +200,9 @@ class Decisions:
                 if budgets.holds_back:
                     pacing = Pacing(budgets.pace, draw(key, decision_id, PACING))
                 decision = decide(number, pacing)
-                if not budgets.close_full(decision.ids[IdRow.CAMPAIGN], now_ms):
+                if not budgets.any or not budgets.close_full(decision.campaigns, now_ms):
                     break
-            if not decision.shown or budgets.reserve(_campaign(decision), now_ms):
+            if decision.chosen == NOTHING or budgets.reserve(decision.campaign, now_ms):
                 return decision
             self.engines.counters.add(Counter.RESERVATIONS_REFUSED)
         # Without the campaigns that have a budget there is nothing left to reserve.
@@ -206,45 +210,36 @@ class Decisions:
         number = draw(key, decision_id, CHOICE_UNBUDGETED)
         return decide(number, pacing)
 
-    async def _read(
-        self, viewer_id: str, left_ns: int, serving: Serving, verdict: Verdict
-    ) -> tuple[bytes | None, OpenRecord | None]:
+    async def _read(self, viewer_id: str, left_ns: int, verdict: Verdict) -> OpenRecord | None:
         """Get the viewer's record; where the store fails, the decision is contextual."""
-        count = self.engines.counters.add
+        engines = self.engines
         try:
-            raw = await self.engines.store.get(viewer_id, left_ns / _NS_PER_S)
-            if raw is None:
-                count(Counter.VIEWERS_UNKNOWN)
-                return None, None
-            viewer = codec.open_record(raw)
-            if not verdict.may.use_profile:
-                raw = codec.without_profile(raw)
+            raw = await engines.store.get(viewer_id, left_ns / _NS_PER_S)
+            if raw is not None:
                 viewer = codec.open_record(raw)
+                if verdict.may.use_profile:
+                    return viewer
+                return codec.open_record(codec.without_profile(raw))
         except AdserverError:
-            count(Counter.VIEWER_READS_FAILED)
-            return None, None
-        columns = serving.columns
-        return raw, viewer if columns is None else in_space(viewer, columns.meta.dim)
+            engines.counters.add(Counter.VIEWER_READS_FAILED)
+            return None
+        engines.counters.add(Counter.VIEWERS_UNKNOWN)
+        return None
 
-    def _overran(self, made: Made) -> bool:
-        return (
-            self.engines.clock.monotonic_ns() > made.deadline_ns
-            and made.decision.reason is not Reason.DEADLINE
-            and made.serving.decider is not None
-        )
-
-    def _give_up(self, made: Made) -> None:
-        """Turn a decision that comes too late into nothing."""
+    def _give_up(self, made: Made) -> bool:
+        """Turn a decision that comes too late into nothing; False when it was that already."""
         former, decider = made.decision, made.serving.decider
+        if decider is None or former.reason is Reason.DEADLINE:
+            return False
         self._release(made)
-        if decider is not None:
-            made.decision = decider.gate(Reason.DEADLINE, former.time_ms, former.decision_id)
+        made.decision = decider.gate(Reason.DEADLINE, former.time_ms, former.decision_id)
+        return True
 
     def _release(self, made: Made) -> None:
         """Give back what was reserved for a decision nobody will hear of."""
         decision, budgets = made.decision, made.serving.budgets
         if decision.shown and budgets is not None:
-            budgets.release(_campaign(decision), decision.time_ms)
+            budgets.release(decision.campaign, decision.time_ms)
 
     def handles(self, made: Made, request: AdRequest, *, always: bool = False) -> Handles:
         """Seal what the player reports back with; only for something shown, unless ``always``."""
@@ -252,8 +247,7 @@ class Decisions:
         expires_ms = decision.time_ms + self.engines.decision_ttl_s * 1000
         decision_id = format_decision_id(decision.decision_id)
         if decision.chosen != NOTHING:
-            variant, campaign, _ = decision.ids[:, decision.chosen].tolist()
-            shown = made.serving.shown(variant, campaign)
+            shown = made.serving.shown(decision.variant, decision.campaign)
             may = made.verdict.may
             viewer_id = request.viewer.id if may.update_profile else None
             body = TokenBody(
@@ -267,10 +261,11 @@ class Decisions:
                 (SURPRISE if decision.surprise else 0)
                 | (MAY_UPDATE if viewer_id else 0)
                 | (MAY_MEASURE if viewer_id and may.measure else 0),
-                *made.serving.bill(campaign),
+                shown.account,
+                shown.price,
             )
             if request.terms.auction:
-                body = bid_body(body, request.terms, made.serving.bid_cpm_micros(campaign))
+                body = bid_body(body, request.terms, made.serving.bid_cpm_micros(decision.campaign))
         elif always:
             body = TokenBody(decision.decision_id, expires_ms, None, 0, 0, "", request.placement)
         else:
@@ -278,52 +273,38 @@ class Decisions:
         return Handles(decision_id, self.engines.tokens.seal(body), expires_ms)
 
     def _keep(self, made: Made, request: AdRequest) -> None:
-        """Count the decision and offer it to the journal, which copies what it needs."""
-        decision, serving = made.decision, made.serving
+        """Count the decision and hand it to the journal."""
+        decision, viewer = made.decision, made.viewer
         if request.terms.test:
             self._release(made)
             return
-        length_ms = (-1, -1)
+        length_ms = _NO_LENGTH
         if decision.chosen != NOTHING:
-            variant, campaign, _ = decision.ids[:, decision.chosen].tolist()
-            length_ms = serving.shown(variant, campaign).length_ms
+            length_ms = made.serving.shown(decision.variant, decision.campaign).length_ms
+        may = made.verdict.may
         self.engines.journal.offer(
-            decision_row(
+            Logged(
                 decision,
                 request,
-                serving.versions,
-                pseudonym=_pseudonym(made, request),
-                surprise_allowed=decision.surprise_allowed,
-                full=_full(made, request) if _sampled(decision, request) else None,
-                length_ms=length_ms,
-                may=made.verdict.may.bits,
+                made.serving.versions,
+                viewer.pseudonym_key if viewer is not None and may.measure else None,
+                _full(made, request) if _sampled(decision, request) else None,
+                length_ms,
+                may.bits,
             )
         )
-        count = self.engines.counters.add
-        count(_REQUESTS)
+        count = self.engines.counters.own_row
+        count[_REQUESTS] += 1
         if decision.reason is None:
-            count(_SHOWN)
+            count[_SHOWN] += 1
         else:
-            count(COUNTER_OF_REASON[decision.reason])
+            count[COUNTER_OF_REASON[decision.reason]] += 1
             if decision.reason is Reason.DEADLINE:
-                count(Counter.DEADLINE_OVERRUNS)
+                count[Counter.DEADLINE_OVERRUNS] += 1
         if decision.surprise:
-            count(Counter.SURPRISES)
+            count[Counter.SURPRISES] += 1
         if not made.verdict.personal:
-            count(Counter.VIEWERS_CONTEXTUAL)
-
-
-def _campaign(decision: Decision) -> int:
-    """Return the index of the campaign shown."""
-    return int(decision.ids[IdRow.CAMPAIGN, decision.chosen])
-
-
-def _pseudonym(made: Made, request: AdRequest) -> bytes | None:
-    """Name the viewer in the journal, where one is known and may be measured."""
-    viewer, viewer_id = made.viewer, request.viewer.id
-    if viewer is None or viewer_id is None or not made.verdict.may.measure:
-        return None
-    return pseudonym(viewer.pseudonym_key, viewer_id)
+            count[Counter.VIEWERS_CONTEXTUAL] += 1
 
 
 def _sampled(decision: Decision, request: AdRequest) -> bool:
@@ -336,11 +317,11 @@ def _full(made: Made, request: AdRequest) -> Full | None:
     With either of them in it the journal could name a viewer who asked to be forgotten. A record
     that is not to be measured by is not kept, and nothing else would replay.
     """
-    if made.raw is not None and not made.verdict.may.measure:
+    if made.viewer is not None and not made.verdict.may.measure:
         return None
     asked = msgspec.json.encode(msgspec.structs.replace(request, viewer=NO_VIEWER))
     allowed = msgspec.json.encode(made.verdict)
-    if made.raw is None:
+    if made.viewer is None:
         return Full(asked, None, allowed)
-    record = msgspec.structs.replace(codec.decode(made.raw), pseudonym_key=_NO_KEY)
+    record = msgspec.structs.replace(codec.decode(made.viewer.raw), pseudonym_key=_NO_KEY)
     return Full(asked, codec.encode(record), allowed)

@@ -202,7 +202,7 @@ class _Bid:
             return b""
         if columns.meta.currency != self._currency:
             raise Broken("the catalogue's currency changed while a bid was made")
-        variant, campaign, _ = decision.ids[:, decision.chosen].tolist()
+        variant, campaign = decision.variant, decision.campaign
         handles = self._decisions.handles(made, request)
         version = PROTOCOLS[self.opportunity.protocol]
         template = serving.vast_template(variant, request.player, version, request.terms)

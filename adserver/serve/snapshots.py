@@ -66,6 +66,10 @@ class Shown(Struct, frozen=True, gc=False):
     """Its part of a JSON answer."""
     clicks: bool
     """Whether it has a landing page."""
+    account: int
+    """Whom an impression is charged to; 0 without a budget."""
+    price: int
+    """Nanos."""
 
 
 class Serving:
@@ -108,13 +112,10 @@ class Serving:
                 (duration_ms, skip_ms),
                 self.json.prepared(variant),
                 bool(columns.texts["landing_page"][variant]),
+                *((0, 0) if self.budgets is None else self.budgets.bill(campaign)),
             )
             _keep(self._shown, variant, shown)
         return shown
-
-    def bill(self, campaign: int) -> tuple[int, int]:
-        """Return whom an impression is charged to and how much; zeros without a budget."""
-        return (0, 0) if self.budgets is None else self.budgets.bill(campaign)
 
     def bid_cpm_micros(self, campaign: int) -> int:
         """Return what the campaign at this index pays for a thousand impressions."""

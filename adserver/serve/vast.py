@@ -6,7 +6,7 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from adserver.domain.decision import NOTHING, IdRow
+from adserver.domain.decision import NOTHING
 from adserver.domain.errors import AdserverError
 from adserver.domain.request import AdRequest
 from adserver.edge import consent, vast_request
@@ -79,8 +79,7 @@ class VastEndpoint:
         handles = self._decisions.handles(made, request, always=True)
         if decision.chosen == NOTHING:
             return serving.vast.none(handles, version)
-        variant = int(decision.ids[IdRow.VARIANT, decision.chosen])
-        template = serving.vast_template(variant, request.player, version)
+        template = serving.vast_template(decision.variant, request.player, version)
         return serving.vast.show(template, handles)
 
     def _empty(self, version: str) -> bytes:

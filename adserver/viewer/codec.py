@@ -25,6 +25,7 @@ from struct import pack
 from typing import Final, NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from adserver.domain.errors import Broken
 from adserver.domain.viewer import (
@@ -51,9 +52,8 @@ _WORD_BYTES: Final = 4
 _IMPRESSION_WORDS: Final = 3
 _GROUP_WORDS: Final = 2
 _F4: Final = np.dtype("<f4")
-_U4: Final = np.dtype("<u4")
-_COUNT: Final = Layout("<I")
-_GROUP_COUNT: Final = Layout("<H")
+_DIM: Final = Layout("<H")
+_DIM_AT: Final = 2
 
 
 def new_record(dim: int, pseudonym_key: bytes) -> ViewerRecord:
@@ -117,46 +117,19 @@ def _suppression_words(suppressions: list[Suppression]) -> list[int]:
 
 
 def open_record(raw: bytes) -> OpenRecord:
-    """Read the scalars and lay read-only views over the arrays: nothing is copied.
-
-    Every count is checked against the length, so that a kernel may trust the views.
-    """
+    """Read the scalars; nothing is copied, and the counts within are looked at by who uses them."""
     if len(raw) < _HEADER.size:
         _refuse(raw)
-    (
-        version,
-        dim,
-        flags,
-        intent,
-        pseudonym_key,
-        vector_ms,
-        last_seen_ms,
-        intent_ms,
-        weight_complete,
-        weight_annoyed,
-        state_words,
-    ) = _HEADER.unpack_from(raw)
-    end = len(raw)
-    start = _HEADER.size + _WORD_BYTES * dim
-    if version != VERSION or not dim or not state_words or end != start + _WORD_BYTES * state_words:
+    version, dim, flags, *scalars, state_words = _HEADER.unpack_from(raw)
+    whole = _HEADER.size + _WORD_BYTES * (dim + state_words)
+    if version != VERSION or not dim or not state_words or len(raw) != whole:
         _refuse(raw)
-    at: int = start + _WORD_BYTES * (1 + _IMPRESSION_WORDS * _COUNT.unpack_from(raw, start)[0])
-    while at < end:
-        at += _WORD_BYTES * (_GROUP_WORDS + _GROUP_COUNT.unpack_from(raw, at)[0])
-    if at != end:
-        _refuse(raw)
-    return OpenRecord(
-        pseudonym_key,
-        vector_ms,
-        last_seen_ms,
-        intent,
-        intent_ms,
-        weight_complete,
-        weight_annoyed,
-        flags & _OPTED_OUT != 0,
-        np.frombuffer(raw, _F4, dim, _HEADER.size),
-        np.frombuffer(raw, _U4, state_words, start),
-    )
+    return OpenRecord(raw, flags & _OPTED_OUT != 0, *scalars)
+
+
+def vector_of(raw: bytes) -> NDArray[np.float32]:
+    """float32[dim]: the taste, a read-only view of a record's bytes."""
+    return np.frombuffer(raw, _F4, _DIM.unpack_from(raw, _DIM_AT)[0], _HEADER.size)
 
 
 def without_profile(raw: bytes) -> bytes:
@@ -176,8 +149,11 @@ def without_profile(raw: bytes) -> bytes:
 def decode(raw: bytes) -> ViewerRecord:
     """Read the whole record; its vector is a read-only view of ``raw``."""
     opened = open_record(raw)
-    words: list[int] = opened.state.tolist()
+    vector = vector_of(raw)
+    words: list[int] = opened.words[_HEADER.size // _WORD_BYTES + len(vector) :].tolist()
     start = 1 + _IMPRESSION_WORDS * words[0]
+    if not _fits(words, start):
+        _refuse(raw)
     impressions = [
         Impression(
             time_s=EPOCH_2020_S + (words[at] & TIME_MASK),
@@ -189,7 +165,7 @@ def decode(raw: bytes) -> ViewerRecord:
     ]
     return ViewerRecord(
         pseudonym_key=opened.pseudonym_key,
-        vector=opened.vector,
+        vector=vector,
         vector_ms=opened.vector_ms,
         weight_complete=opened.weight_complete,
         weight_annoyed=opened.weight_annoyed,
@@ -200,6 +176,13 @@ def decode(raw: bytes) -> ViewerRecord:
         impressions=impressions,
         suppressions=_suppressions(words, start),
     )
+
+
+def _fits(words: list[int], start: int) -> bool:
+    """Whether the groups that begin at ``start`` fill the rest exactly."""
+    while start < len(words):
+        start += _GROUP_WORDS + (words[start] & GROUP_KEYS_MAX)
+    return start == len(words)
 
 
 def _suppressions(words: list[int], start: int) -> list[Suppression]:

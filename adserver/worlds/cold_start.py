@@ -13,7 +13,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from adserver.catalogue.columns import NEVER_SKIPPABLE
-from adserver.decide.pipeline import EXPLORATIONS, GAMMA_PER_ROOT_OUTCOME, fading
+from adserver.decide.pipeline import EXPLORATIONS, GAMMA_PER_ROOT_OUTCOME
 from adserver.domain.decision import NOTHING, SHORTLIST_MAX, Exploration
 from adserver.domain.model import Model
 from adserver.domain.policy import Policy
@@ -34,7 +34,8 @@ from adserver.viewer.changes import move_vector
 from adserver.worlds.dice import Dice, throw
 from adserver.worlds.requests import replay_requests
 from adserver.worlds.world import World
-from kernels import choice, decision, eligibility, ftrl, scoring
+from kernels import choice, eligibility, ftrl, scoring
+from kernels import record as stored
 
 COLD: Final = Model()
 """What a server has that was never taught."""
@@ -197,8 +198,8 @@ class Stage:
         heads = (learner.offsets + bias)[:, None] + of_campaign + of_variant
 
         weights = np.zeros(scoring.N_WEIGHTS)
-        fade = fading(now_ms - record.vector_ms, learner.base.profile_half_life_s)
-        weights[scoring.AFFINITY_SCALE] = decision.affinity_scale(record.vector, fade)
+        fade = stored.fading(now_ms - record.vector_ms, learner.base.profile_half_life_s)
+        weights[scoring.AFFINITY_SCALE] = stored.affinity_scale(record.vector, fade)
         weights[scoring.AFFINITY_C : scoring.AFFINITY_N + 1] = slope
         weights[scoring.BIAS_C : scoring.BIAS_N + 1] = personal
         for h, calibrator in enumerate(learner.calibrators):

@@ -40,22 +40,15 @@ def naive_arm(catalogue: Catalogue) -> Arm:
         if not lists:
             lists.update({name: array.tolist() for name, array in catalogue.arrays.items()})
         lists["rows"][1] = 1 + i
-        outcome = [0.0] * decision.N_OUTCOME
-        inputs = (
-            catalogue.state,
-            catalogue.taste,
-            catalogue.playable,
-            catalogue.closed,
-            catalogue.pace,
-        )
-        plain = [array.tolist() for array in inputs]
-        chosen = naive.decide_request(lists, catalogue.requests[i].tolist(), *plain, outcome)
-        length = int(outcome[decision.LENGTH])
+        lists["request"] = catalogue.requests[i].tolist()
+        inputs = catalogue.record, catalogue.playable, catalogue.closed, catalogue.pace
+        chosen = naive.decide_request(lists, *[array.tolist() for array in inputs])
+        length = lists["numbers"][decision.LENGTH]
         return {
             "chosen": chosen,
             "variants": lists["ids"][0][:length],
             "relevance": lists["values"][4][:length],
-            "p": [*lists["values"][7][:length], outcome[decision.OUT_P_NOTHING]],
+            "p": [*lists["values"][7][:length], lists["outcome"][decision.OUT_P_NOTHING]],
             "rest": lists["rest"],
             "counts": lists["counts"][2:],
         }
@@ -66,8 +59,8 @@ def naive_arm(catalogue: Catalogue) -> Arm:
 def answer(catalogue: Catalogue, i: int) -> dict[str, Any]:
     """Return what the kernel's last decision found, as the other arms return it."""
     chosen = catalogue.decide(i)
-    arrays, outcome = catalogue.arrays, catalogue.outcome
-    length = int(outcome[decision.LENGTH])
+    arrays = catalogue.arrays
+    outcome, length = arrays["outcome"], int(arrays["numbers"][decision.LENGTH])
     return {
         "chosen": chosen,
         "variants": arrays["ids"][0, :length].copy(),

@@ -46,7 +46,6 @@ class Catalogue:
     shape: Shape
     arrays: dict[str, np.ndarray] = field(init=False)
     taste: np.ndarray = field(init=False)
-    state: np.ndarray = field(init=False)
     playable: np.ndarray = field(init=False)
     closed: np.ndarray = field(init=False)
     pace: np.ndarray = field(init=False)
@@ -64,7 +63,12 @@ class Catalogue:
         vectors = rng.standard_normal((n, DIM), np.float32)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         self.taste = rng.standard_normal(DIM, np.float32) / 3
-        self.state = self._state(rng, campaign_keys, creative_keys)
+        state = self._state(rng, campaign_keys, creative_keys)
+        vector_ms = np.array([1000 * NOW_S], np.int64).view(np.uint32)  # moved now: not faded
+        header = [1 | DIM << 16, 0, 0, 0, 0, 0, *vector_ms.tolist(), 0, 0, 0, 0, 0, 0, len(state)]
+        self.record = np.concatenate([
+            np.array(header, np.uint32), self.taste.view(np.uint32), state
+        ])  # fmt: skip
         self.playable = np.array([1] * (MEDIA_CLASSES - 1) + [0], np.uint8)
         self.closed = np.zeros(n_campaigns, np.uint8)
         self.pace = np.ones(n_campaigns, np.float32)
@@ -121,8 +125,16 @@ class Catalogue:
             "held_back": np.zeros(4, np.int32),
             "result": np.zeros(choice.N_RESULTS),
         }  # fmt: skip
+        self.arrays |= {
+            "request": np.zeros(decision.N_REQUEST),
+            "stranger": np.zeros(DIM, np.float32),
+            "value_bits": self.arrays["values"].view(np.int32),
+            "packed": np.zeros(11 * SHORTLIST_MAX, np.int32),
+            "numbers": np.zeros(decision.N_NUMBERS, np.int64),
+            "outcome": np.zeros(decision.N_OUTCOME),
+            "flags": np.zeros(decision.N_FLAGS, np.uint8),
+        }
         self.frame = frame.make_frame(self.arrays)
-        self.outcome = np.zeros(decision.N_OUTCOME)
         self.wanted = wanted
         self.draws = rng.random(REQUESTS)
         self.requests = [self._request(float(draw)) for draw in self.draws]
@@ -140,18 +152,17 @@ class Catalogue:
     @staticmethod
     def _request(draw: float) -> np.ndarray:
         """Return what one request tells the kernel: one dimension asked, nothing refused."""
-        biases = 0.1, -0.1
-        asked = NOW_S, HALF_LIFE_S, 2, 1 + 1, 0, 1.0, *biases, *DURATIONS_MS, 0
-        return np.array([*asked, PLACEMENT_THRESHOLD, *SETTINGS, draw, NOT_PACED])
+        asked = 1000 * NOW_S, 2, 1 + 1, 0, 0.1, -0.1, *DURATIONS_MS, 0
+        by_snapshot = HALF_LIFE_S, 90 * 86_400.0, *SETTINGS
+        return np.array([*asked, PLACEMENT_THRESHOLD, draw, NOT_PACED, *by_snapshot])
 
     def decide(self, i: int) -> int:
         """Decide request i as the server does; everything else stands in the arrays."""
         self.arrays["rows"][1] = 1 + i
+        self.arrays["request"][:] = self.requests[i]
         return decision.decide_request(
-            self.frame, self.requests[i], self.state, self.taste, self.playable, self.closed,
-            self.pace,
-            self.outcome,
-        )  # fmt: skip
+            self.frame, self.record, self.playable, self.closed, self.pace
+        )
 
     def matched(self, i: int) -> np.ndarray:
         """Return the bitmap of the campaigns that want request i."""

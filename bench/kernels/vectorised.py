@@ -14,7 +14,7 @@ from bench.kernels.catalogue import (
     SHORTLIST_MAX,
     Catalogue,
 )
-from kernels import decision, scoring
+from kernels import record, scoring
 from kernels.shortlist import PER_CAMPAIGN_MAX
 
 NOTHING = -1
@@ -30,7 +30,7 @@ class Vectorised:
         arrays = catalogue.arrays
         catalogue.decide(0)
         weights = arrays["weights"]
-        self.scale = np.float32(decision.affinity_scale(catalogue.taste, 1.0))
+        self.scale = np.float32(record.affinity_scale(catalogue.taste, 1.0))
         self.weights = weights.astype(np.float32)
         self.flagged = (arrays["campaign_flags"] & 3).copy(), (arrays["creative_flags"] & 3).copy()
         self.log_dose = np.log1p(arrays["campaign_dose"])

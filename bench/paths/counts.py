@@ -178,7 +178,7 @@ def _check(columns: Columns, asked: Asked, plain: Callable[..., Any]) -> float:
             other = uncounting.decide(request, viewer, now_ms, bytes(16), 0.5)
         if one.chosen != other.chosen or not np.array_equal(one.values, other.values):
             raise AssertionError("without counts another decision is made")
-        if other.counts[2:].any():
+        if any(other.counts[2:]):
             raise AssertionError("the twin without counts counts")
         eligible += int(one.counts[-1])
     return eligible / len(asked)

@@ -1,14 +1,16 @@
 """A flip is right when pulling the lever flips the answer, and a little less does not."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from adserver.decide.flip import BEYOND, Preference, flip
-from adserver.domain.decision import ValueRow
+from adserver.domain.decision import ValueRow, gated
 from adserver.domain.policy import DoseSettings, Policy, Thresholds
+from adserver.domain.reasons import Reason
 from tests.decide.small import campaign, columns, decide, impression, variant, viewer
 
 UNDER = 20 * BEYOND
@@ -44,8 +46,11 @@ def pull(decision, lever, by):
             "relevance": ValueRow.RELEVANCE,
             "bid": ValueRow.BID,
         }[lever]
-        decision.values = decision.values.astype(float)
-        decision.values[row, target] += by
+        values = decision.values.astype(float)
+        values[row, target] += by
+        decision = SimpleNamespace(
+            values=values, ids=decision.ids, dose_part=decision.dose_part, rules=decision.rules
+        )
     return Preference(decision).best()
 
 
@@ -77,9 +82,7 @@ def test_every_lever_flips_and_none_is_longer_than_it_must_be(vector, bids, tier
 
 
 def test_nothing_shortlisted_has_no_lever():
-    decision = made((0, 0), (1, 1, 1), 0.0, 0)
-    decision.values = decision.values[:, :0]
-    decision.ids = decision.ids[:, :0]
+    decision = gated(bytes(16), 0, Reason.NO_CANDIDATES, drawn=True)
     assert flip(decision) is None
 
 

@@ -270,7 +270,7 @@ def test_an_unknown_placement_remembers_nothing_of_the_last_decision():
         decider.gate(Reason.OVERLOAD, NOW_MS, DECISION_ID),
     ):
         assert decision.dose == 0.0
-        assert decision.hour_of_week == -1
+        assert decision.moment.hour_of_week == -1
         assert math.isnan(decision.rest_best_relevance)
 
 

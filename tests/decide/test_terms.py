@@ -63,7 +63,7 @@ def test_a_domain_is_blocked_with_all_below_it_and_none_beside_it():
 
 def test_the_stage_that_takes_them_out_is_the_players():
     decision = decide(snapshot(), request(terms={"blocked_categories": ["IAB1"]}))
-    assert decision.counts.tolist() == [2, 2, 2, 1, 1, 1, 1]
+    assert decision.counts == (2, 2, 2, 1, 1, 1, 1)
     assert decide(snapshot(), request(terms={"allowed_seats": ["x"]})).reason.word == "player"
 
 

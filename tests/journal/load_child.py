@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from adserver.journal.writer import JournalWriter
 from adserver.runtime.clock import SystemClock
 from adserver.runtime.counters import Counters
@@ -29,13 +31,11 @@ def main(directory: Path, first: int) -> None:
     clock = SystemClock()
     writer = JournalWriter(directory / "journal", 0, clock, counters, apply)
     writer.start()
-    template = make.shown(0, width=32)
+    template = make.logged(0, width=32)
     number = first
     while True:
-        row = make.DecisionRow(
-            make.id_of(number),
-            *(getattr(template, name) for name in template.__struct_fields__[1:]),
-        )
+        made = replace(template.decision, decision_id=make.id_of(number))
+        row = replace(template, decision=made)
         if writer.offer(row):
             os.write(1, b"d %d %d\n" % (number, clock.monotonic_ns() // 1_000_000))
         if number % EVERY == 0:

@@ -6,12 +6,12 @@ import zlib
 import numpy as np
 from hypothesis import strategies as st
 
-from adserver.domain.decision import NOTHING, Decision, Exploration
+from adserver.domain.decision import NOTHING, Decision, Exploration, Moment, Rules
 from adserver.domain.event import EventType
 from adserver.domain.reasons import Reason
 from adserver.domain.request import AdRequest, Content, Device, Geo
 from adserver.journal.framing import MAGIC, Framer
-from adserver.journal.schema import Context, DecisionRow, EventRow, Full, decision_row
+from adserver.journal.schema import Context, DecisionRow, EventRow, Full, Logged, decision_row
 
 NOW_MS = 1_785_000_000_000
 VERSIONS = ("c-1", "p-1", "m-1")
@@ -28,45 +28,55 @@ def id_of(number):
 
 
 def decision(number=1, width=3, *, shown=True, time_ms=NOW_MS):
-    """Make a decision whose arrays are views into a larger scratch, as a decider's are."""
-    ids = np.arange(3 * 64, dtype=np.int32).reshape(3, 64) + number
-    values = np.arange(8 * 64, dtype=np.float32).reshape(8, 64) / 7 + number
+    """Make a decision, as a decider does."""
+    ids = np.arange(3 * 64, dtype="<i4").reshape(3, 64) + number
+    values = np.arange(8 * 64, dtype="<f4").reshape(8, 64) / 7 + number
     return Decision(
         decision_id=id_of(number),
         time_ms=time_ms,
+        draw=0.25,
+        moment=Moment(167, "buy", 0.75, "request"),
+        rules=Rules(
+            dose_weight=0.05,
+            annoyance_cost=3.0,
+            exploration=Exploration.INVERSE_GAP,
+            gamma=300.0,
+            epsilon=0.02,
+            surprise_band=0.25,
+        ),
         chosen=0 if shown else NOTHING,
         reason=None if shown else Reason.BELOW_THRESHOLD,
         drawn=True,
-        draw=0.25,
+        packed=ids[:, :width].tobytes() + values[:, :width].tobytes(),
+        throttled=[],
+        counts=(9066, 9000, 800, 700, 600, 500, 400),
+        shortlisted=width,
+        variant=number,
+        campaign=number + 1,
+        relevance=0.5,
+        threshold=0.25,
         propensity=0.5,
-        surprise=False,
-        hour_of_week=167,
-        intent="buy",
-        urgency=0.75,
-        moment_source="request",
-        ids=ids[:, :width],
-        values=values[:, :width],
         p_nothing=0.125,
-        counts=np.array([9066, 9000, 800, 700, 600, 500, 400]),
         rest_best_relevance=0.5,
         rest_best_p_complete=0.75,
         dose=1.5,
-        dose_weight=0.05,
-        annoyance_cost=3.0,
-        exploration=Exploration.INVERSE_GAP,
-        gamma=300.0,
-        epsilon=0.02,
         surprise_share=0.02,
-        surprise_band=0.25,
+        surprise=False,
+        surprise_allowed=False,
     )
 
 
+def logged(number=1, time_ms=NOW_MS, width=3, **more):
+    return Logged(decision(number, width, time_ms=time_ms), REQUEST, VERSIONS, **more)
+
+
 def shown(number=1, time_ms=NOW_MS, width=3):
-    return decision_row(decision(number, width, time_ms=time_ms), REQUEST, VERSIONS)
+    return decision_row(logged(number, time_ms, width))
 
 
 def refused(number=1, time_ms=NOW_MS):
-    return decision_row(decision(number, 0, shown=False, time_ms=time_ms), REQUEST, VERSIONS)
+    made = decision(number, 0, shown=False, time_ms=time_ms)
+    return decision_row(Logged(made, REQUEST, VERSIONS))
 
 
 def event(number=1, kind=EventType.IMPRESSION, time_ms=NOW_MS + 1000):

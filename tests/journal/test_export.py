@@ -24,7 +24,7 @@ from adserver.journal import parquet
 from adserver.journal.export import HOUR_MS, export
 from adserver.journal.outcomes import GRACE_MS, LENGTH_MS_MAX
 from adserver.journal.parquet import PARQUET_VERSION, SCHEMA, VERSION_KEY, Naming
-from adserver.journal.schema import decision_row
+from adserver.journal.schema import Logged, decision_row
 from adserver.runtime.entropy import format_decision_id
 from tests.journal import rows as make
 from tests.journal.joined import DEADLINE_MS, LENGTH_MS, day, shown, write
@@ -68,9 +68,8 @@ def journal(tmp_path):
     """Return a journal of three hours: three shown, one of a catalogue gone; one refused."""
     directory = tmp_path / "journal"
     played = [make.event(1, kind, NOW_MS + 9000) for kind in (EventType.START, EventType.SKIP)]
-    named = decision_row(
-        make.decision(4, 2), make.REQUEST, ("gone", "p-1", "m-1"), pseudonym=bytes(range(16))
-    )
+    unnamed = decision_row(Logged(make.decision(4, 2), make.REQUEST, ("gone", "p-1", "m-1")))
+    named = replace(unnamed, pseudonym=bytes(range(16)))
     refused = replace(make.refused(3, NOW_MS + HOUR_MS), throttled=[5, 400])
     write(directory, NOW_MS, shown(1, width=4), *played, named)
     write(directory, NOW_MS + HOUR_MS, refused)
@@ -132,15 +131,20 @@ def test_a_row_holds_the_decision(journal, tmp_path):
     first, gone = pq.read_table(tmp_path / "to" / HOURS[0]).to_pylist()
     made = make.decision(1, 4)
     scores = made.values  # noqa: PD011  (no frame's)
-    for field in ("draw", "propensity", "p_nothing", "gamma", "epsilon", "dose", "intent"):
-        assert first[field] == getattr(made, field), field
+    for part, fields in (
+        (made, ("draw", "propensity", "p_nothing", "dose")),
+        (made.rules, ("gamma", "epsilon")),
+        (made.moment, ("intent",)),
+    ):
+        for field in fields:
+            assert first[field] == getattr(part, field), field
     assert first["decision_id"] == format_decision_id(make.id_of(1))
     assert first["time"].replace(tzinfo=UTC).timestamp() * 1000 == NOW_MS
     assert (first["campaign"], first["creative"], first["variant"]) == ("c65", "cr0", "v1")
     assert (first["action"], first["reason"], first["exploration"]) == ("show", None, "inverse_gap")
     assert first["threshold"] == pytest.approx(scores[ValueRow.THRESHOLD, 0] + 0.05 * 1.5)
     assert first["relevance"] == scores[ValueRow.RELEVANCE, 0]
-    assert first["counts"] == made.counts.tolist()
+    assert first["counts"] == list(made.counts)
     for place, candidate in enumerate(first["shortlist"]):
         assert candidate["tier"] == made.ids[IdRow.TIER, place]
         for name, row in parquet._VALUES.items():  # noqa: SLF001  (the table that is judged)

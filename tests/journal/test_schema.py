@@ -12,12 +12,15 @@ from adserver.domain.decision import NOTHING
 from adserver.domain.errors import Broken
 from adserver.domain.event import EventType
 from adserver.domain.reasons import Reason
+from adserver.domain.request import Viewer
+from adserver.domain.viewer import pseudonym
 from adserver.journal.framing import Damage, Framer, RowDecoder, scan
 from adserver.journal.schema import (
     SHOWN,
     DecisionRow,
     EventRow,
     Full,
+    Logged,
     decision_of,
     decision_row,
     request_of,
@@ -32,10 +35,9 @@ def version_1():
     """Return what ``samples/v1.seg`` holds; never changes."""
     return [
         make.shown(1),
-        decision_row(
-            msgspec.structs.replace(make.decision(2, 1), throttled=[4, 5]),
-            make.REQUEST,
-            make.VERSIONS,
+        msgspec.structs.replace(
+            make.shown(2, width=1),
+            throttled=[4, 5],
             pseudonym=bytes(range(16)),
             surprise_allowed=True,
             full=FULL,
@@ -64,41 +66,40 @@ def test_every_sample_is_read_by_a_test():
 
 
 def test_a_row_holds_the_decision():
+    key = bytes(range(16))
+    request = msgspec.structs.replace(make.REQUEST, viewer=Viewer("ml-1"))
     made = make.decision(7, 5)
-    row = decision_row(made, make.REQUEST, make.VERSIONS, pseudonym=bytes(16), full=FULL)
-    made.ids[:] = -1
-    made.values[:] = -1
-    made.counts[:] = -1
-    same = make.decision(7, 5)
-    ids = np.frombuffer(row.ids, "<i4").reshape(3, 5)
-    values = np.frombuffer(row.values, "<f4").reshape(8, 5)
-    assert (ids == same.ids).all(), "the scratch was overwritten and the row was not"
-    assert (values == same.values).all()
-    assert row.counts == same.counts.tolist()
+    row = decision_row(Logged(made, request, make.VERSIONS, key, FULL))
+    assert (np.frombuffer(row.ids, "<i4").reshape(3, 5) == made.ids).all()
+    assert (np.frombuffer(row.values, "<f4").reshape(8, 5) == made.values).all()
+    assert row.counts == list(made.counts)
     assert row.shortlisted == 5
     assert row.shown
     assert row.reason == SHOWN
-    taken = set(DecisionRow.__struct_fields__) & set(made.__struct_fields__)
-    for name in taken - {"ids", "values", "counts", "reason"}:
-        assert getattr(row, name) == getattr(same, name), name
+    assert row.pseudonym == pseudonym(key, "ml-1")
+    for part in (made, made.rules):
+        for name in set(DecisionRow.__struct_fields__) & set(part.__struct_fields__):
+            if name not in {"counts", "reason"}:
+                assert getattr(row, name) == getattr(part, name), name
     assert row.context.country == "NL"
-    for name in ("hour_of_week", "intent", "urgency", "moment_source"):
-        assert getattr(row.context, name) == getattr(same, name), name
+    assert row.context.moment_source == made.moment.source
+    for name in ("hour_of_week", "intent", "urgency"):
+        assert getattr(row.context, name) == getattr(made.moment, name), name
     assert "Rotterdam" not in str(row), "nothing finer than the country"
+
+
+@pytest.mark.parametrize(("key", "viewer_id"), [(None, "ml-1"), (bytes(16), None)])
+def test_a_viewer_without_key_or_name_is_not_named(key, viewer_id):
+    request = msgspec.structs.replace(make.REQUEST, viewer=Viewer(viewer_id))
+    row = decision_row(Logged(make.decision(), request, make.VERSIONS, key))
+    assert row.pseudonym is None
 
 
 @given(make.decision_rows, st.sampled_from([SHOWN, *Reason]))
 def test_a_row_becomes_the_decision_it_was_made_of(row, reason):
     row = msgspec.structs.replace(row, reason=reason)
-    again = decision_row(
-        decision_of(row),
-        request_of(row),
-        row.versions,
-        pseudonym=row.pseudonym,
-        surprise_allowed=row.surprise_allowed,
-        full=row.full,
-    )
-    assert again == row
+    again = decision_row(Logged(decision_of(row), request_of(row), row.versions, None, row.full))
+    assert again == msgspec.structs.replace(row, pseudonym=None)
 
 
 def test_a_reason_of_a_later_version_is_not_guessed():

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from kernels import decision, frame
 from kernels.choice import NOTHING
 from tests.kernels.generated import choice_settings, frozen, randoms, shortlistings
-from tests.kernels.test_dosage import NOW_S, catalogues_of, half_lives_s, states
+from tests.kernels.test_dosage import catalogues_of, half_lives_s, states
+from tests.kernels.test_record import NOW_MS, record_of
 from tests.kernels.test_separation import lately
 from tests.naive import decision as naive
 
@@ -23,23 +24,19 @@ class Asked:
     """A frame's arrays by name, and what one request adds to them."""
 
     arrays: dict[str, np.ndarray]
-    request: np.ndarray
     inputs: tuple[np.ndarray, ...]
 
     def decide(self):
-        """Return what the kernel fills."""
-        outcome = np.full(decision.N_OUTCOME, 7.7)
-        address = frame.make_frame(self.arrays)
-        chosen = decision.decide_request(address, self.request, *self.inputs, outcome)
-        return chosen, self.arrays, outcome
+        """Return what the kernel returns and fills."""
+        arrays = self.arrays | {"value_bits": self.arrays["values"].view(np.int32)}
+        chosen = decision.decide_request(frame.make_frame(arrays), *self.inputs)
+        return chosen, self.arrays
 
     def expected(self):
-        """Return what the oracle fills."""
+        """Return what the oracle returns and fills."""
         lists = {name: array.tolist() for name, array in self.arrays.items()}
-        outcome = [7.7] * decision.N_OUTCOME
-        plain = [array.tolist() for array in self.inputs]
-        chosen = naive.decide_request(lists, self.request.tolist(), *plain, outcome)
-        return chosen, {name: np.array(rows) for name, rows in lists.items()}, np.array(outcome)
+        chosen = naive.decide_request(lists, *[array.tolist() for array in self.inputs])
+        return chosen, {name: np.array(rows) for name, rows in lists.items()}
 
 
 @st.composite
@@ -94,64 +91,88 @@ def asked(draw):
         "result": np.zeros(8),
         "held": np.zeros(n, np.uint8),
         "held_back": np.zeros(4, np.int32),
+        "stranger": np.zeros(len(taste), np.float32),
+        "packed": np.full(11 * shortlisting.k_max, 7, np.int32),
+        "numbers": np.full(decision.N_NUMBERS, 7),
+        "outcome": np.full(decision.N_OUTCOME, 7.7),
+        "flags": np.full(decision.N_FLAGS, 7, np.uint8),
     }
-    request = frozen(
+    arrays["request"] = frozen(
         (
-            NOW_S,
-            draw(half_lives_s),
+            NOW_MS,
             2,
             2,
             draw(st.integers(0, 1)),
-            draw(st.sampled_from((0.0, 0.5, 1.0))),
             draw(st.sampled_from((-0.5, 0.0, 1.0))),
             draw(st.sampled_from((-2.0, 0.0))),
             *limits[:3],
             draw(st.sampled_from((-math.inf, -0.25, 0.25))),
+            chance,
+            draw(st.sampled_from((-1.0, 0.0, 0.4))),
+            draw(half_lives_s),
+            3600.0,
             dose_part,
             *settings,
             draw(st.integers(0, 2)),
-            chance,
-            draw(st.sampled_from((-1.0, 0.0, 0.4))),
         ),
         np.float64,
     )
     pace = frozen([random.choice((0.0, 0.5, 1.0)) for _ in range(n)], np.float32)
-    state = draw(st.one_of(states, lately))
-    return Asked(arrays, request, (state, taste, playable, closed, pace))
+    return Asked(arrays, (draw(records(taste)), playable, closed, pace))
+
+
+@st.composite
+def records(draw, taste):
+    """Draw a record in this space or another one, whole or damaged, or none at all."""
+    kind = draw(st.sampled_from(("whole", "whole", "whole", "other", "none", "damaged")))
+    if kind == "none":
+        return frozen([], np.uint32)
+    record = record_of(
+        [*taste, 1.0] if kind == "other" else taste,
+        draw(st.one_of(states, lately)),
+        opted_out=draw(st.sampled_from((0, 0, 1))),
+        age_ms=draw(st.sampled_from((-5000, 0, 1_800_000, 7_200_000))),
+        weights=draw(st.sampled_from(((0.0, 0.0), (0.5, -0.25)))),
+    )
+    if kind != "damaged":
+        return record
+    return frozen(record[: draw(st.integers(1, len(record)))], np.uint32)
 
 
 @given(asked())
 def test_matches_oracle(some):
-    expected_chosen, expected, expected_outcome = some.expected()
-    chosen, got, outcome = some.decide()
+    expected_chosen, expected = some.expected()
+    chosen, got = some.decide()
     assert chosen == expected_chosen
-    np.testing.assert_allclose(outcome, expected_outcome, rtol=1e-5, atol=1e-7)
-    length = int(outcome[decision.LENGTH])
+    for name in ("numbers", "flags"):
+        assert got[name].tolist() == expected[name].tolist()
+    np.testing.assert_allclose(got["outcome"], expected["outcome"], rtol=1e-5, atol=1e-6)
+    length = int(got["numbers"][decision.LENGTH])
     assert got["ids"][:, :length].tolist() == expected["ids"][:, :length].tolist()
-    listed = min(int(outcome[decision.OUT_HELD_BACK]), len(got["held_back"]))
+    listed = min(int(got["numbers"][decision.N_HELD_BACK]), len(got["held_back"]))
     assert got["held_back"][:listed].tolist() == expected["held_back"][:listed].tolist()
     for name in ("values", "counts"):
         mine, theirs = got[name][..., :length], expected[name][..., :length]
         np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
+    packed = got["packed"][: 11 * length].reshape(11, -1)
+    assert packed[:3].tolist() == got["ids"][:, :length].tolist()
+    np.testing.assert_array_equal(packed[3:].view(np.float32), got["values"][:, :length])
+    assert (got["packed"][11 * length :] == 7).all()
     if chosen == NOTHING:
-        assert outcome[decision.OUT_P_CHOSEN] == outcome[decision.OUT_P_NOTHING]
+        assert got["outcome"][decision.OUT_P_CHOSEN] == got["outcome"][decision.OUT_P_NOTHING]
 
 
 @given(asked(), st.one_of(states, lately))
 def test_nothing_of_one_request_is_left_for_the_next(some, other):
-    fresh = some.decide()[2].tolist()
+    def outcome():
+        arrays = some.decide()[1]
+        return {name: arrays[name].copy() for name in ("numbers", "outcome", "flags")}
+
+    fresh = outcome()
     _, *rest = some.inputs
-    Asked(some.arrays, some.request, (other, *rest)).decide()
-    np.testing.assert_array_equal(some.decide()[2], fresh)
-
-
-tastes = st.lists(st.floats(-10, 10, width=32), max_size=70)
-
-
-@given(tastes, st.floats(0, 1))
-def test_affinity_scale_matches_oracle(taste, fade):
-    got = decision.affinity_scale(frozen(taste, np.float32), fade)
-    assert math.isclose(got, naive.affinity_scale(taste, fade), rel_tol=1e-9)
+    taste = np.ones(len(some.arrays["stranger"]), np.float32)
+    Asked(some.arrays, (record_of(taste, other, weights=(9.0, 9.0)), *rest)).decide()
+    np.testing.assert_equal(outcome(), fresh)
 
 
 @pytest.mark.parametrize(

@@ -46,3 +46,17 @@ def test_what_stays_outside_matches_oracle(outside):
         shortlist.leave_outside(relevance, p_complete, rest)
         naive.leave_outside(relevance, p_complete, expected)
     assert rest.tolist() == expected
+
+
+@given(st.lists(st.sampled_from((-0.5, 0.25, 0.25, 1.0)), min_size=1, max_size=6), st.data())
+def test_what_is_told_matches_oracle(relevance, data):
+    length = len(relevance)
+    chosen = data.draw(st.integers(-1, length - 1))
+    ids = np.arange(3 * length, dtype=np.int32).reshape(3, length)
+    values = np.zeros((8, length), np.float32)
+    values[4], values[5] = relevance, 0.125
+    numbers, outcome = np.zeros(7, np.int64), np.zeros(8)
+    expected = numbers.tolist(), outcome.tolist()
+    shortlist.tell(length, chosen, ids, values, 0.25, numbers, outcome)
+    naive.tell(length, chosen, ids.tolist(), values.tolist(), 0.25, *expected)
+    assert (numbers.tolist(), outcome.tolist()) == expected

@@ -2,6 +2,8 @@
 
 import gzip
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -70,6 +72,30 @@ def test_columns_may_be_called_otherwise_and_clusters_are_numbered(log):
 def test_every_way_to_write_csv_is_read_alike(tmp_path, content):
     plain = read_log(write(tmp_path / "a.csv")(GOOD), NAMES)
     assert same(read_log(write(tmp_path / "b.csv")(content), NAMES), plain)
+
+
+def test_one_column_may_be_asked_for_twice(log):
+    found = read_log(log("a,p\n1,0.5\n0,0.5\n"), ColumnNames("a", "a", "p", "a"))
+    assert found.action.tolist() == found.cluster.tolist() == [0, 1]
+    assert found.reward.tolist() == [1.0, 0.0]
+
+
+def test_a_pipe_is_read_once(tmp_path):
+    pipe = tmp_path / "pipe"
+    for content, rows in ((GOOD.encode(), 3), (gzip.compress(GOOD.encode()), 3)):
+        os.mkfifo(pipe)
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(pipe.write_bytes, content)
+            assert len(read_log(pipe, NAMES).action) == rows
+        pipe.unlink()
+
+
+def test_what_came_through_a_pipe_has_rows_and_no_lines(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(pipe.write_text, GOOD + "a,x,1\n")
+        assert fault(read_log, pipe, NAMES)[1].startswith("row 4, column 'reward'")
 
 
 def test_names_may_hold_commas_quotes_and_line_ends(log):
@@ -158,7 +184,7 @@ def test_a_fault_far_down_is_found(log):
         ("action,probability\na,nan\n", "row 1 (line 2), column 'probability'", "found 'nan'"),
         ("action,probability\n,1\n", "row 1 (line 2), column 'action'", "found nothing"),
         ("action,p\na,1\n", "header", "no column 'probability'"),
-        ("thing,probability\na,1\n", "header", "no column 'item_id'"),
+        ("thing,probability\na,1\n", "header", "no column 'action' or 'item_id'"),
         ("action,probability\n", "the file", "no rows"),
         ("", "the file", "is empty"),
     ],

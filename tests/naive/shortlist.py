@@ -4,6 +4,7 @@ import math
 from collections.abc import MutableSequence, Sequence
 
 PER_CAMPAIGN = 4
+NOTHING = -1
 
 
 def who_leaves(k: int, own: int, length: int, ids: Sequence[Sequence[int]]) -> int:
@@ -49,3 +50,32 @@ def insert_candidate(  # noqa: PLR0913, PLR0917  (the kernel's parameters)
         ids[0][j], ids[1][j] = column[:2]
         for row in range(5):
             values[row][j] = column[2 + row]
+
+
+def pack_shortlist(
+    length: int,
+    ids: Sequence[Sequence[int]],
+    value_bits: Sequence[Sequence[int]],
+    packed: MutableSequence[int],
+) -> int:
+    """Write row after row."""
+    words = [word for row in (*ids, *value_bits) for word in row[:length]]
+    packed[: len(words)] = words
+    return len(words)
+
+
+def tell(  # noqa: PLR0913, PLR0917  (the kernel's parameters)
+    length: int,
+    chosen: int,
+    ids: Sequence[Sequence[int]],
+    values: Sequence[Sequence[float]],
+    dose_part: float,
+    numbers: MutableSequence[int],
+    outcome: MutableSequence[float],
+) -> None:
+    """Find the most relevant where nothing is shown."""
+    told = chosen
+    if told == NOTHING:
+        told = min(range(length), key=lambda j: (-values[4][j], j))
+    numbers[5:7] = ids[0][told], ids[1][told]
+    outcome[0:2] = values[4][told], values[5][told] + dose_part

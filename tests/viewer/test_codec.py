@@ -23,6 +23,7 @@ from adserver.viewer.codec import (
     encode,
     new_record,
     open_record,
+    vector_of,
     without_profile,
 )
 from tests.viewer.records import plain, records
@@ -40,16 +41,16 @@ def test_what_goes_in_comes_out(record):
 def test_an_open_record_shows_the_same_without_copying(record):
     raw = encode(record)
     opened = open_record(raw)
-    for name in opened.__struct_fields__:
-        if name not in {"vector", "state"}:
-            assert getattr(opened, name) == getattr(record, name)
-    assert opened.vector.tolist() == record.vector.tolist()
-    assert opened.state[0] == len(record.impressions)
-    for view in (opened.vector, opened.state):
+    for name in set(opened.__struct_fields__) - {"raw"}:
+        assert getattr(opened, name) == getattr(record, name)
+    vector = vector_of(raw)
+    assert vector.tolist() == record.vector.tolist()
+    assert opened.words[15 + len(vector)] == len(record.impressions)
+    for view in (vector, opened.words):
         assert not view.flags.writeable
         assert view.flags.c_contiguous
         assert view.base is not None
-    assert (opened.vector.dtype, opened.state.dtype) == (np.float32, np.uint32)
+    assert (vector.dtype, opened.words.dtype) == (np.float32, np.uint32)
 
 
 @given(records())
@@ -81,7 +82,7 @@ def test_state_is_laid_out_as_kernels_read_it():
             keys=[9, 10],
         )
     ]
-    state = open_record(encode(record)).state.tolist()
+    state = open_record(encode(record)).words[15 + 2 :].tolist()
     assert state == [1, 0x80000005, 7, 8, 3 << 24 | 4 << 16 | 2, FOREVER_S, 9, 10]
 
 

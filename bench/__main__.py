@@ -77,26 +77,18 @@ def options() -> argparse.ArgumentParser:
     counts.add_argument("--pairs", type=int, default=CountsEffort().pairs_count)
     counts.set_defaults(measure=measure_counts)
 
-    join = commands.add_parser(
-        "join", parents=[common], help="decisions with their events, against a plain dict join"
-    )
-    join.set_defaults(measure=measure_join)
-
-    rendering = commands.add_parser(
-        "rendering", parents=[common], help="a VAST answer and its token, against ElementTree"
-    )
-    rendering.set_defaults(measure=measure_rendering)
-
     kernels = commands.add_parser(
         "kernels", parents=[common], help="kernels against reading, NumPy and faiss"
     )
     kernels.add_argument("--full", action="store_true", help="also 1,000,000 variants")
     kernels.set_defaults(measure=measure_kernels)
 
-    estimate = commands.add_parser(
-        "estimate", parents=[common], help="1,000 bootstrap draws over a million rows, and NumPy"
-    )
-    estimate.set_defaults(measure=measure_estimate)
+    for name, measure, told in (
+        ("join", measure_join, "decisions with their events, against a plain dict join"),
+        ("rendering", measure_rendering, "a VAST answer and its token, against ElementTree"),
+        ("estimate", measure_estimate, "1,000 bootstrap draws over a million rows, and NumPy"),
+    ):
+        commands.add_parser(name, parents=[common], help=told).set_defaults(measure=measure)
     return parser
 
 

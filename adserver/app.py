@@ -20,6 +20,7 @@ from adserver.catalogue.pages import PastPages
 from adserver.catalogue.shelf import Shelf
 from adserver.domain.errors import AdserverError
 from adserver.edge import problem as problems
+from adserver.edge.dosage_token import DosageTokens
 from adserver.edge.token import Tokens
 from adserver.journal.writer import JournalWriter
 from adserver.runtime.clock import Clock, SystemClock
@@ -95,7 +96,7 @@ def build_app(
     """
     clock, entropy = clock or SystemClock(), entropy or SystemEntropy()
     engines = _open_engines(settings, number, workers, clock, entropy)
-    keyring = Keyring(settings.data, entropy, clock, [engines.tokens])
+    keyring = Keyring(settings.data, entropy, clock, [engines.tokens, engines.dosage])
     decide, vast = DecisionEndpoint(engines), VastEndpoint(engines)
     beacons, pages = Beacons(engines), PastPages(open_versions(settings, engines.clock))
     description = msgspec.json.encode(openapi.document(settings.base_url))
@@ -177,6 +178,7 @@ def _open_engines(
         body_bytes_max=settings.body_bytes_max,
         decision_ttl_s=settings.decision_ttl_s,
         tcf_vendor_id=settings.tcf_vendor_id,
+        dosage=DosageTokens(sealing.secret, sealing.id, entropy.take),
     )
 
 

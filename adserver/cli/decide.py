@@ -80,10 +80,12 @@ def _account(session: Session, body: bytes, number: float | None) -> "Account":
     from adserver.decide.pipeline import Decider  # noqa: PLC0415
     from adserver.domain.reasons import Reason  # noqa: PLC0415
     from adserver.edge import consent, json_request  # noqa: PLC0415
+    from adserver.edge.dosage_token import DosageTokens  # noqa: PLC0415
     from adserver.runtime.clock import SystemClock  # noqa: PLC0415
     from adserver.runtime.entropy import SystemEntropy, draw, new_decision_id  # noqa: PLC0415
     from adserver.runtime.keys import load_or_create  # noqa: PLC0415
     from adserver.serve.account import account  # noqa: PLC0415
+    from adserver.serve.dosage import carried, with_carried  # noqa: PLC0415
     from adserver.serve.handler import CHOICE  # noqa: PLC0415
     from adserver.start import open_versions  # noqa: PLC0415
 
@@ -96,11 +98,16 @@ def _account(session: Session, body: bytes, number: float | None) -> "Account":
     vendor = session.settings.tcf_vendor_id
     verdict = consent.judge(request.consent, header_opt_out=False, vendor=vendor)
     request = consent.reduce(request, verdict)
-    viewer_id = request.viewer.id
+    viewer_id, keys = request.viewer.id, load_or_create(data, entropy)
     viewer = None if viewer_id is None else _viewer(session, viewer_id, verdict)
+    sealing = keys.sealing(now_ms)
+    tokens = DosageTokens(sealing.secret, sealing.id, entropy.take)
+    tokens.renew(keys.opening(now_ms), sealing.id)
+    came = carried(tokens, request.viewer, now_ms)
+    viewer = with_carried(viewer, came, columns.meta.dim)
     decision_id = new_decision_id(now_ms, entropy)
     if number is None:
-        number = draw(load_or_create(data, entropy).draw.secret, decision_id, CHOICE)
+        number = draw(keys.draw.secret, decision_id, CHOICE)
     decider = Decider(columns)
     if viewer_id is not None and held_out(viewer_id, columns.meta.policy.hold_out):
         decision = decider.gate(Reason.HELD_OUT, now_ms, decision_id)

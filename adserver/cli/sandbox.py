@@ -25,6 +25,7 @@ from adserver.catalogue.build import build
 from adserver.catalogue.columns import Columns, Versions
 from adserver.domain.event import EventType
 from adserver.domain.policy import Policy
+from adserver.edge.dosage_token import DosageTokens
 from adserver.edge.token import Tokens
 from adserver.journal.schema import DecisionRow, EventRow, Logged, decision_row
 from adserver.journal.writer import JournalWriter, NotDurable
@@ -242,6 +243,7 @@ class Sandbox:
             deadline_ms=DEADLINE_MS,
             body_bytes_max=BODY_BYTES_MAX,
             tcf_vendor_id=0,
+            dosage=DosageTokens(SeededEntropy(0, b"sealing").take(32), 1, self._sealing.take),
             decision_ttl_s=DECISION_TTL_S,
         )
         return _Worker(engines, DecisionEndpoint(engines), TrackEndpoint(Beacons(engines)))

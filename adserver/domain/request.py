@@ -43,6 +43,8 @@ class Viewer(Struct, frozen=True, gc=False):
 
     id: Id | None = None
     ids: Annotated[tuple[ForeignId, ...], Meta(max_length=LIST_LENGTH_MAX)] = ()
+    dosage_token: str | None = None
+    """What the last answer gave the player to keep; one that is no good counts as none."""
 
 
 class Consent(Struct, frozen=True, gc=False):

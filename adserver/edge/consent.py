@@ -25,7 +25,14 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from adserver.domain.request import NO_CONSENT_SIGNALS, NO_GEO, NO_VIEWER, AdRequest, Consent
+from adserver.domain.request import (
+    NO_CONSENT_SIGNALS,
+    NO_GEO,
+    NO_VIEWER,
+    AdRequest,
+    Consent,
+    Viewer,
+)
 from adserver.edge import gpp, tcf, us_privacy
 from adserver.edge.gpp import Gpp
 from adserver.edge.tcf import Tcf
@@ -186,7 +193,8 @@ def reduce(request: AdRequest, verdict: Verdict) -> AdRequest:
         geo = msgspec.structs.replace(geo, lat=_coarse(geo.lat), lon=_coarse(geo.lon))
     viewer = request.viewer
     if not may.read_id:
-        viewer = NO_VIEWER
+        token = viewer.dosage_token  # names nobody
+        viewer = NO_VIEWER if token is None else Viewer(dosage_token=token)
     elif viewer.ids and not may.use_profile:
         viewer = msgspec.structs.replace(viewer, ids=())
     return msgspec.structs.replace(request, viewer=viewer, geo=geo, consent=NO_CONSENT_SIGNALS)

@@ -187,6 +187,11 @@ class JsonAnswers:
         return self._until
 
 
+def with_dosage_token(answer: bytes, token: str) -> bytes:
+    """Add what a player is to keep for its next request; nothing when the token is empty."""
+    return b'%b,"dosage_token":"%b"}' % (answer[:-1], token.encode()) if token else answer
+
+
 def number(value: float | None) -> str:
     """Write a number as JSON; what is absent or not finite as null, for JSON has no word for it.
 

@@ -36,8 +36,6 @@ _UNEXPANDED: Final = re.compile(r"\[.*\]|\$?\{.*\}|%%.*%%|-[12]", re.DOTALL)
 _UNEXPANDED_STARTS: Final = frozenset("[${%-")
 """Looked at first: matching every value with the expression took a third of the time."""
 _PRIVACY: Final = ("gdpr", "gdpr_consent", "gpp", "us_privacy", "coppa")
-_UNREADABLE_LENGTH: Final = CONSENT_LENGTH_MAX + 1
-"""Too long stays too long: a string cut to what is read could be another one."""
 _CONTRADICTION: Final = "contradiction"
 _NO: Final = frozenset({"0", "false"})
 _YES: Final = frozenset({"1", "true"})
@@ -64,9 +62,12 @@ def parse(query: bytes) -> VastRequest:
     privacy = [said.get(name) for name in _PRIVACY]
     words = {name: value for name, value in said.items() if value and not _unexpanded(value)}
     viewer_id = _identity(words, "viewer")
+    dosage_token = words.get("dosage_token")
     request = AdRequest(
         placement=_identity(words, "placement") or "",
-        viewer=NO_VIEWER if viewer_id is None else Viewer(id=viewer_id),
+        viewer=NO_VIEWER
+        if viewer_id is None and dosage_token is None
+        else Viewer(id=viewer_id, dosage_token=dosage_token),
         consent=_consent(privacy) if any(privacy) else NO_CONSENT_SIGNALS,
         content=Content(
             id=_word(words, "content_id"),
@@ -120,8 +121,8 @@ def _consent(privacy: list[str | None]) -> Consent:
     gdpr, tcf, gpp, us_privacy, coppa = privacy
     return Consent(
         gdpr=None if not gdpr else gdpr.lower() not in _NO,
-        tcf=tcf[:_UNREADABLE_LENGTH] if tcf else None,
-        gpp=gpp[:_UNREADABLE_LENGTH] if gpp else None,
+        tcf=tcf[:CONSENT_LENGTH_MAX] if tcf else None,
+        gpp=gpp[:CONSENT_LENGTH_MAX] if gpp else None,
         us_privacy=us_privacy[:ID_LENGTH_MAX] if us_privacy else None,
         coppa=bool(coppa and coppa.lower() not in _NO),
     )

@@ -16,6 +16,12 @@ Prepared = list[bytes]
 
 _MARK: Final = MARK.encode()
 _LINK: Final = LINK.encode()
+_EARLY: Final = tuple(LAYOUTS[version].none[: -len(b"/>")] + b">" for version in ("2.0", "3.0"))
+"""How documents of these versions begin."""
+_EXTENSIONS: Final = b"<Extensions>"
+_END_OF_EXTENSIONS: Final = b"</Extensions>"
+_IMPRESSION: Final = b"<Impression>"
+_END_OF_AD: Final = b"</InLine>"
 _DECISION: Final = DECISION.encode()
 
 
@@ -65,6 +71,26 @@ class VastAnswers:
     def _cut(self, document: bytes) -> Prepared:
         filled = document.replace(EXPIRES.encode(), self._expires)
         return filled.replace(BASE.encode(), self._base).split(_LINK)
+
+
+def with_dosage_token(document: bytes, token: str) -> bytes:
+    """Add an extension with what a player is to keep for its next request.
+
+    Extensions stand before the first impression since 4.0, and last before that; there is never
+    text of an advertiser's before either.
+    """
+    extension = b'<Extension type="dosage_token">%b</Extension>' % token.encode()
+    head, tail, behind = document.rpartition(_END_OF_AD)
+    if document.startswith(_EARLY):
+        if head.endswith(_END_OF_EXTENSIONS):
+            return head[: -len(_END_OF_EXTENSIONS)] + extension + _END_OF_EXTENSIONS + tail + behind
+        return b"%b<Extensions>%b</Extensions>%b%b" % (head, extension, tail, behind)
+    first = document.index(_IMPRESSION)
+    at = document.find(_EXTENSIONS, 0, first)
+    if at >= 0:
+        at += len(_EXTENSIONS)
+        return document[:at] + extension + document[at:]
+    return b"%b<Extensions>%b</Extensions>%b" % (document[:first], extension, document[first:])
 
 
 def _link(handles: Handles) -> bytes:

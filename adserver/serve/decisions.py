@@ -11,7 +11,7 @@ from adserver.domain.errors import AdserverError
 from adserver.domain.request import AdRequest
 from adserver.edge import consent, json_request
 from adserver.edge import problem as problems
-from adserver.edge.json_response import render_explanation
+from adserver.edge.json_response import render_explanation, with_dosage_token
 from adserver.runtime.counters import Counter
 from adserver.serve import asgi
 from adserver.serve.handler import Decisions, Engines, Made
@@ -85,16 +85,20 @@ class DecisionEndpoint:
         decision, serving = made.decision, made.serving
         explanation = self._explain(made, request) if request.explain else None
         handles = self._decisions.handles(made, request)
+        token = self._decisions.dosage_token(made, request)
         if decision.chosen == NOTHING:
-            return serving.json.none(decision, handles, explanation)
+            return with_dosage_token(serving.json.none(decision, handles, explanation), token)
         shown = serving.shown(decision.variant, decision.campaign)
         media = serving.json_media(decision.variant, request.player)
-        return serving.json.show(
+        answer = serving.json.show(
             decision, handles, shown.prepared, media, explanation, clicks=shown.clicks
         )
+        return with_dosage_token(answer, token)
 
     def _explain(self, made: Made, request: AdRequest) -> bytes:
         self._engines.counters.add(Counter.DECISIONS_EXPLAINED)
         columns = made.serving.columns
         told = {} if columns is None else explain(columns, made.decision, request, made.viewer)
+        if made.came.said is not None:
+            told["dosage"] = made.came.said
         return render_explanation(told | {"consent": made.verdict.told()})

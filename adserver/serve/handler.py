@@ -22,6 +22,7 @@ from adserver.domain.reasons import Reason
 from adserver.domain.request import NO_VIEWER, AdRequest
 from adserver.domain.viewer import OpenRecord
 from adserver.edge.consent import Verdict
+from adserver.edge.dosage_token import DosageTokens
 from adserver.edge.json_response import Handles
 from adserver.edge.token import MAY_MEASURE, MAY_UPDATE, SURPRISE, TokenBody, Tokens, bid_body
 from adserver.journal.schema import Full, Logged
@@ -30,6 +31,14 @@ from adserver.runtime.clock import Clock
 from adserver.runtime.counters import COUNTER_OF_REASON, Counter, Counters
 from adserver.runtime.entropy import Entropy, draw, format_decision_id, new_decision_id
 from adserver.serve.auth import Bearers
+from adserver.serve.dosage import (
+    NO_KEY,
+    NOTHING_CARRIED,
+    Carried,
+    carried,
+    next_token,
+    with_carried,
+)
 from adserver.serve.once import Once
 from adserver.serve.snapshots import Serving, Snapshots
 from adserver.serve.spending import Spending
@@ -56,7 +65,6 @@ _NS_PER_MS: Final = 1_000_000
 _REQUESTS: Final = int(Counter.REQUESTS)  # a member takes longer to look up than to count
 _SHOWN: Final = int(Counter.SHOWN)
 _NS_PER_S: Final = 1_000_000_000
-_NO_KEY: Final = bytes(16)
 _NO_LENGTH: Final = (-1, -1)
 
 _log = logging.getLogger(__name__)
@@ -81,6 +89,7 @@ class Engines(Struct, frozen=True):
     body_bytes_max: int
     decision_ttl_s: int
     tcf_vendor_id: int
+    dosage: DosageTokens
 
 
 class Made(Struct, gc=False):
@@ -91,6 +100,8 @@ class Made(Struct, gc=False):
     deadline_ns: int
     verdict: Verdict
     viewer: OpenRecord | None = None
+    came: Carried = NOTHING_CARRIED
+    """The dosage the player carries; counted in ``viewer``."""
 
 
 Render = Callable[[Made, AdRequest], bytes]
@@ -166,6 +177,10 @@ class Decisions:
         if viewer_id is not None and left_ns > 0:
             viewer = await self._read(viewer_id, left_ns, verdict)
             left_ns = deadline_ns - clock.monotonic_ns()
+        came = NOTHING_CARRIED
+        if request.viewer.dosage_token:
+            came = carried(engines.dosage, request.viewer, now_ms)
+            viewer = with_carried(viewer, came, decider.columns.meta.dim)
         share = decider.columns.meta.policy.hold_out
         if left_ns <= 0:
             decision = decider.gate(Reason.DEADLINE, now_ms, decision_id)
@@ -181,7 +196,7 @@ class Decisions:
                 viewer = None
                 decide = partial(decider.decide, request, None, *at, house_only=house)
                 decision = self._decide(decide, budgets, *at)
-        return Made(decision, serving, deadline_ns, verdict, viewer)
+        return Made(decision, serving, deadline_ns, verdict, viewer, came)
 
     def _decide(
         self, decide: Decide, budgets: Budgets, now_ms: int, decision_id: bytes
@@ -272,6 +287,11 @@ class Decisions:
             return Handles(decision_id, "", expires_ms)
         return Handles(decision_id, self.engines.tokens.seal(body), expires_ms)
 
+    def dosage_token(self, made: Made, request: AdRequest) -> str:
+        """Seal what a player is to carry whose viewer's record is not written; empty for nobody."""
+        tokens, may = self.engines.dosage, made.verdict.may
+        return next_token(tokens, made.serving, made.decision, made.came, request.viewer, may)
+
     def _keep(self, made: Made, request: AdRequest) -> None:
         """Count the decision and hand it to the journal."""
         decision, viewer = made.decision, made.viewer
@@ -282,12 +302,13 @@ class Decisions:
         if decision.chosen != NOTHING:
             length_ms = made.serving.shown(decision.variant, decision.campaign).length_ms
         may = made.verdict.may
+        known = viewer is not None and viewer.pseudonym_key != NO_KEY
         self.engines.journal.offer(
             Logged(
                 decision,
                 request,
                 made.serving.versions,
-                viewer.pseudonym_key if viewer is not None and may.measure else None,
+                viewer.pseudonym_key if viewer is not None and may.measure and known else None,
                 _full(made, request) if _sampled(decision, request) else None,
                 length_ms,
                 may.bits,
@@ -315,13 +336,14 @@ def _full(made: Made, request: AdRequest) -> Full | None:
     """Gather the whole inputs, without the viewer's id and without the key of the pseudonym.
 
     With either of them in it the journal could name a viewer who asked to be forgotten. A record
-    that is not to be measured by is not kept, and nothing else would replay.
+    that is not to be measured by is not kept, nor what a player carried, and nothing else would
+    replay.
     """
-    if made.viewer is not None and not made.verdict.may.measure:
+    if made.came.impressions or (made.viewer is not None and not made.verdict.may.measure):
         return None
     asked = msgspec.json.encode(msgspec.structs.replace(request, viewer=NO_VIEWER))
     allowed = msgspec.json.encode(made.verdict)
     if made.viewer is None:
         return Full(asked, None, allowed)
-    record = msgspec.structs.replace(codec.decode(made.viewer.raw), pseudonym_key=_NO_KEY)
+    record = msgspec.structs.replace(codec.decode(made.viewer.raw), pseudonym_key=NO_KEY)
     return Full(asked, codec.encode(record), allowed)

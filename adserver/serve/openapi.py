@@ -1,4 +1,7 @@
-"""The OpenAPI 3.1 description, made from the very types that requests are decoded into."""
+"""The OpenAPI 3.1 description, made from the very types that requests are decoded into.
+
+Long because every call and the shape of every answer stands here, beside its example.
+"""
 
 from importlib.metadata import version
 from typing import Annotated, Any, Final, Literal
@@ -53,6 +56,8 @@ class Explanation(Struct):
     """What fell at which stage, every shortlisted candidate's terms, and what consent allows."""
 
     consent: dict[str, Any]
+    dosage: Literal["accepted", "expired", "not one of ours"] | UnsetType = UNSET
+    """What became of the token that came with the request."""
     stages: list[dict[str, Any]] = []
     candidates: list[dict[str, Any]] = []
 
@@ -77,6 +82,8 @@ class Show(Struct, tag_field="action", tag="show", forbid_unknown_fields=True):
     versions: Versions
     click_url: str | UnsetType = UNSET
     """Counts the click and leads to the landing page; absent without one."""
+    dosage_token: str | UnsetType = UNSET
+    """To be kept by the player and sent with its next request; absent where the record counts."""
     explanation: Explanation | UnsetType = UNSET
 
 
@@ -89,6 +96,8 @@ class Nothing(Struct, tag_field="action", tag="none", forbid_unknown_fields=True
     surprise: Literal[False]
     versions: Versions
     best: Best | UnsetType = UNSET
+    dosage_token: str | UnsetType = UNSET
+    """To be kept by the player and sent with its next request; absent where the record counts."""
     explanation: Explanation | UnsetType = UNSET
 
 
@@ -154,6 +163,7 @@ NOTHING_EXAMPLE: Final[dict[str, Any]] = {
 _VAST_PARAMETERS: Final[dict[str, str]] = {
     "placement": "Where the preroll runs; the only one that is needed.",
     "viewer": "Id of the viewer.",
+    "dosage_token": "What the last answer gave to keep; `new` asks for a first one.",
     "gdpr": "1 when the GDPR applies.",
     "gdpr_consent": "TCF string.",
     "gpp": "GPP string.",

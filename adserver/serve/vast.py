@@ -11,6 +11,7 @@ from adserver.domain.errors import AdserverError
 from adserver.domain.request import AdRequest
 from adserver.edge import consent, vast_request
 from adserver.edge.json_response import Handles
+from adserver.edge.vast_response import with_dosage_token
 from adserver.edge.vast_version import DEFAULT, LAYOUTS
 from adserver.runtime.counters import Counter
 from adserver.serve import asgi
@@ -80,7 +81,11 @@ class VastEndpoint:
         if decision.chosen == NOTHING:
             return serving.vast.none(handles, version)
         template = serving.vast_template(decision.variant, request.player, version)
-        return serving.vast.show(template, handles)
+        document = serving.vast.show(template, handles)
+        if request.viewer.dosage_token is None:  # nobody there who would keep one
+            return document
+        token = self._decisions.dosage_token(made, request)
+        return with_dosage_token(document, token) if token else document
 
     def _empty(self, version: str) -> bytes:
         """No ad, and no decision either."""

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adserver.domain.request import (
+    CONSENT_LENGTH_MAX,
     NO_CONSENT_SIGNALS,
     NO_GEO,
     AdRequest,
@@ -83,6 +84,10 @@ def test_closes(signals, applies, header):
     assert verdict.may == NONE
     assert not verdict.personal
     assert verdict.applies is applies
+
+
+def test_a_string_cut_to_what_a_request_may_hold_is_still_too_long_to_be_read():
+    assert tcf.READ_LENGTH_MAX < CONSENT_LENGTH_MAX
 
 
 def test_what_is_too_long_together_is_good_alone():

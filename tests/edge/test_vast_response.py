@@ -11,6 +11,7 @@ import xmlschema
 from adserver.domain.errors import InvalidInput
 from adserver.domain.event import EVENTS_BY_WORD
 from adserver.edge.vast_parts import media_fragment, variant_fragment
+from adserver.edge.vast_response import with_dosage_token
 from adserver.edge.vast_version import LAYOUTS
 from tests.edge.vast_ads import (
     BASE,
@@ -26,12 +27,20 @@ from tests.edge.vast_ads import (
 )
 from tests.edge.vast_order import faults
 
+CARRYING = ("plain", "no scripts", "nasty ids")
+
+
+def carrying(version, **fields):
+    return with_dosage_token(rendered(version, **fields).encode(), "DOSAGE").decode()
+
+
 XSD = Path(__file__).parents[3] / "shared/reference/vast/vast_4.2.xsd"
 DOCUMENTS = {
     f"{version} {name}": (version, document)
     for version in LAYOUTS
     for name, document in (
         *((name, rendered(version, **fields)) for name, fields in KINDS.items()),
+        *((f"carrying, {name}", carrying(version, **KINDS[name])) for name in CARRYING),
         ("nothing", empty(version)),
     )
 }
@@ -44,7 +53,7 @@ def test_is_valid_by_the_schema():
     """4.1 and 4.3 have nothing of ours that 4.2 has not."""
     schema = xmlschema.XMLSchema(XSD)
     current = [pair for pair in DOCUMENTS.values() if pair[0] in ("4.1", "4.2", "4.3")]
-    assert len(current) == 3 * (len(KINDS) + 1)
+    assert len(current) == 3 * (len(KINDS) + len(CARRYING) + 1)
     for _, document in current:
         schema.validate(document)
 
@@ -206,6 +215,16 @@ def test_scripts_before_4_1_stand_in_an_extension():
         extensions = of(document, "./Ad/InLine/Extensions/Extension/AdVerifications")
         assert bool(extensions) is (version < "4.1")
         assert "Extension" not in rendered(version, scripts=())
+
+
+def test_what_a_player_carries_stands_in_an_extension_and_nothing_else_changes():
+    for version in LAYOUTS:
+        for name in CARRYING:
+            without, document = rendered(version, **KINDS[name]), carrying(version, **KINDS[name])
+            path = "./Ad/InLine/Extensions/Extension[@type='dosage_token']"
+            assert texts(document, path) == ["DOSAGE"]
+            bare = document.replace('<Extension type="dosage_token">DOSAGE</Extension>', "")
+            assert bare.replace("<Extensions></Extensions>", "") == without
 
 
 def test_the_public_id_is_named_and_unknown_where_there_is_none():

@@ -1,0 +1,99 @@
+"""Dosage without consent: what the player carries goes in like a record, and out with the answer.
+
+The token that comes with a ``show`` already counts what is shown. A player keeps it when the ad has
+begun, and keeps the former one when the ad never played; whoever keeps every token errs on the side
+of one preroll too few. Where a record may be written the impression goes there, and the answer
+carries no token: the player keeps what it has, and both are counted.
+"""
+
+from contextlib import suppress
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from adserver.domain.decision import NOTHING, Decision
+from adserver.domain.errors import Broken
+from adserver.domain.request import Viewer
+from adserver.domain.units import MILLISECONDS_PER_SECOND
+from adserver.domain.viewer import Impression, OpenRecord
+from adserver.edge.consent import May
+from adserver.edge.dosage_token import DosageTokens, Stale
+from adserver.edge.token import Forged
+from adserver.serve.snapshots import Serving
+from adserver.viewer import codec
+
+NO_KEY: Final = bytes(16)
+"""Pseudonym key of somebody without a record: nobody is named by it."""
+ACCEPTED: Final = "accepted"
+EXPIRED: Final = "expired"
+REFUSED: Final = "not one of ours"
+
+
+class Carried(Struct, frozen=True, gc=False):
+    """What came with a request."""
+
+    said: str | None = None
+    """What an explanation says of the token; None without one."""
+    impressions: list[Impression] = []
+
+
+NOTHING_CARRIED: Final = Carried()
+
+
+def carried(tokens: DosageTokens, viewer: Viewer, now_ms: int) -> Carried:
+    """Open the token of a request; one that is no good counts as none."""
+    if not viewer.dosage_token:
+        return NOTHING_CARRIED
+    try:
+        return Carried(ACCEPTED, tokens.open(viewer.dosage_token, now_ms))
+    except Forged:
+        return Carried(REFUSED)
+    except Stale:
+        return Carried(EXPIRED)
+
+
+def with_carried(viewer: OpenRecord | None, came: Carried, dim: int) -> OpenRecord | None:
+    """Return a record that also holds what was carried: the stricter of what both know.
+
+    Parameters
+    ----------
+    viewer
+        The viewer's record; where there is none, or it is damaged, one without a profile is made.
+    came
+        What was carried.
+    dim
+        Of a record that is made.
+    """
+    if not came.impressions:
+        return viewer
+    record = replace(codec.new_record(dim, NO_KEY), opted_out=True)
+    if viewer is not None:
+        with suppress(Broken):
+            record = codec.decode(viewer.raw)
+    seen = sorted([*record.impressions, *came.impressions], key=lambda each: each.time_s)
+    return codec.open_record(codec.encode(replace(record, impressions=seen)))
+
+
+def next_token(
+    tokens: DosageTokens,
+    serving: Serving,
+    decision: Decision,
+    came: Carried,
+    viewer: Viewer,
+    may: May,
+) -> str:
+    """Return the token to answer with; empty where there is nothing to carry.
+
+    Nothing is, where the beacon of the impression may write the viewer's record.
+    """
+    columns = serving.columns
+    if columns is None or (viewer.id is not None and may.update_profile):
+        return ""
+    seen = came.impressions
+    if decision.chosen != NOTHING:
+        shown = serving.shown(decision.variant, decision.campaign)
+        now_s = decision.time_ms // MILLISECONDS_PER_SECOND
+        one = Impression(now_s, shown.campaign_key, shown.creative_key, decision.surprise)
+        seen = [*seen, one]
+    return tokens.seal(seen, decision.time_ms, columns.meta.retention_s) if seen else ""

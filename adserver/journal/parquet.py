@@ -17,7 +17,15 @@ from adserver.domain.decision import Exploration, IdRow, ValueRow
 from adserver.domain.event import EventType
 from adserver.journal.columns import SCALARS, DecisionColumns, columns
 from adserver.journal.outcomes import Outcome, Resolved
-from adserver.journal.schema import DecisionRow, reason_word
+from adserver.journal.schema import (
+    MAY_MEASURE,
+    MAY_PRECISE_GEO,
+    MAY_READ_ID,
+    MAY_UPDATE_PROFILE,
+    MAY_USE_PROFILE,
+    DecisionRow,
+    reason_word,
+)
 from adserver.runtime.entropy import format_decision_id
 
 PARQUET_VERSION: Final = 1
@@ -129,6 +137,8 @@ SCHEMA: Final = pa.schema(
         _field("complete", pa.bool_(), "watched to the end; null where no outcome is known"),
         _field("annoyed", pa.bool_(), "annoyed; null where no outcome is known"),
         _field("events", _list(pa.string()), "heard before the deadline, each once"),
+        _field("is_bid", pa.bool_(), "offered in an auction, which it may have lost unheard"),
+        _field("may", _list(pa.string()), "what consent allowed"),
     ],
     metadata={VERSION_KEY: str(PARQUET_VERSION).encode()},
 )
@@ -137,6 +147,15 @@ SCHEMA: Final = pa.schema(
 _OUTCOME_WORDS: Final = pa.array([each.word for each in Outcome])
 _EVENT_WORDS: Final = pa.array([None, *(each.word for each in EventType)])
 _EXPLORATION_WORDS: Final = pa.array([each.name.lower() for each in Exploration])
+
+
+_MAY_WORDS: Final = {
+    MAY_READ_ID: "read_id",
+    MAY_USE_PROFILE: "use_profile",
+    MAY_UPDATE_PROFILE: "update_profile",
+    MAY_MEASURE: "measure",
+    MAY_PRECISE_GEO: "precise_geo",
+}
 
 
 class Tabulator:
@@ -246,6 +265,8 @@ def _plain(rows: list[DecisionRow]) -> dict[str, pa.Array]:
         "model_version": [row.versions[2] for row in rows],
         "counts": [row.counts for row in rows],
         "rest_best_p_complete": [row.rest_best_p_complete for row in rows],
+        "is_bid": [row.is_bid for row in rows],
+        "may": [[word for bit, word in _MAY_WORDS.items() if row.may & bit] for row in rows],
     }
     for name in ("intent", "urgency", "moment_source", "device", "country", "language"):
         listed[name] = [getattr(context, name) for context in contexts]

@@ -16,19 +16,49 @@ from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
 import numpy as np
+from msgspec.structs import replace
 
-from adserver.domain.decision import Decision, Exploration, IdRow, ValueRow
+from adserver.domain.decision import Exploration, IdRow, ValueRow
 from adserver.domain.event import EventType
-from adserver.domain.request import AdRequest
 from adserver.journal.framing import Framer
 from adserver.journal.outcomes import GRACE_MS, Outcome, Outcomes
 from adserver.journal.reader import JournalReader
-from adserver.journal.schema import DecisionRow, EventRow, Row, decision_row
+from adserver.journal.schema import Context, DecisionRow, EventRow, Row
 from adserver.journal.segment import SegmentWriter
 
 NOW_MS = 1_795_300_000_000
-LENGTH_MS = (20_000, 5_000)
 SHORTLISTED = 8
+SHOWN = DecisionRow(
+    decision_id=bytes(16),
+    time_ms=NOW_MS,
+    chosen=0,
+    reason=0,
+    drawn=True,
+    draw=0.5,
+    propensity=0.5,
+    surprise=False,
+    surprise_allowed=False,
+    pseudonym=None,
+    placement="home",
+    context=Context(None, None, None, None, None, 0, (), 1, None),
+    versions=("c", "p", "m"),
+    exploration=Exploration.INVERSE_GAP,
+    gamma=100.0,
+    epsilon=0.02,
+    surprise_share=0.0,
+    surprise_band=0.0,
+    annoyance_cost=3.0,
+    dose_weight=0.0,
+    dose=0.0,
+    p_nothing=0.0,
+    ids=bytes(4 * len(IdRow) * SHORTLISTED),
+    values=bytes(4 * len(ValueRow) * SHORTLISTED),
+    counts=[1] * 7,
+    rest_best_relevance=0.0,
+    rest_best_p_complete=0.0,
+    duration_ms=20_000,
+    skip_after_ms=5_000,
+)
 PLAY = (
     EventType.IMPRESSION,
     EventType.START,
@@ -165,8 +195,6 @@ def decoded(directory: Path) -> Iterator[list[list[Row]]]:
 
 def write(directory: Path, effort: Effort) -> int:
     """Write a journal of one worker, a segment a minute; return its events."""
-    template = decision_row(_decision(), AdRequest("home"), ("c", "p", "m"), length_ms=LENGTH_MS)
-    fields = [getattr(template, name) for name in DecisionRow.__struct_fields__]
     minutes: dict[int, list[Row]] = {}
     count = 0
     for number in range(effort.decisions_count):
@@ -174,7 +202,7 @@ def write(directory: Path, effort: Effort) -> int:
         # Like real ones, ids differ everywhere and begin with the time.
         decision_id = time_ms.to_bytes(6, "big") + (number * 0x9E3779B97F4A7C15).to_bytes(11)[:10]
         rows = minutes.setdefault(time_ms // 60_000, [])
-        rows.append(DecisionRow(decision_id, time_ms, *fields[2:]))
+        rows.append(replace(SHOWN, decision_id=decision_id, time_ms=time_ms))
         for place, event in enumerate(FATES[number % len(FATES)]):
             heard_ms = time_ms + 500 + 4_000 * place
             minutes.setdefault(heard_ms // 60_000, []).append(
@@ -186,37 +214,6 @@ def write(directory: Path, effort: Effort) -> int:
         segment.append(Framer().frame(rows), minute * 60_000)
         segment.close()
     return count
-
-
-def _decision() -> Decision:
-    return Decision(
-        decision_id=bytes(16),
-        time_ms=NOW_MS,
-        chosen=0,
-        reason=None,
-        drawn=True,
-        draw=0.5,
-        propensity=0.5,
-        surprise=False,
-        hour_of_week=0,
-        intent=None,
-        urgency=None,
-        moment_source=None,
-        ids=np.zeros((len(IdRow), SHORTLISTED), np.int32),
-        values=np.zeros((len(ValueRow), SHORTLISTED), np.float32),
-        p_nothing=0.0,
-        counts=np.zeros(7, np.int64),
-        rest_best_relevance=0.0,
-        rest_best_p_complete=0.0,
-        dose=0.0,
-        dose_weight=0.0,
-        annoyance_cost=3.0,
-        exploration=Exploration.INVERSE_GAP,
-        gamma=100.0,
-        epsilon=0.02,
-        surprise_share=0.0,
-        surprise_band=0.0,
-    )
 
 
 def _least_s(run: Callable[[], object], rounds_count: int) -> float:

@@ -22,9 +22,9 @@ from adserver.domain.event import EventType
 from adserver.journal import export as module
 from adserver.journal import parquet
 from adserver.journal.export import HOUR_MS, export
-from adserver.journal.outcomes import GRACE_MS, LENGTH_MS_MAX
+from adserver.journal.outcomes import GRACE_MS, LENGTH_MS_MAX, Outcome
 from adserver.journal.parquet import PARQUET_VERSION, SCHEMA, VERSION_KEY, Naming
-from adserver.journal.schema import Logged, decision_row
+from adserver.journal.schema import MAY_PRECISE_GEO, MAY_USE_PROFILE, Logged, decision_row
 from adserver.runtime.entropy import format_decision_id
 from tests.journal import rows as make
 from tests.journal.joined import DEADLINE_MS, LENGTH_MS, day, shown, write
@@ -71,7 +71,8 @@ def journal(tmp_path):
     unnamed = decision_row(Logged(make.decision(4, 2), make.REQUEST, ("gone", "p-1", "m-1")))
     named = replace(unnamed, pseudonym=bytes(range(16)))
     refused = replace(make.refused(3, NOW_MS + HOUR_MS), throttled=[5, 400])
-    write(directory, NOW_MS, shown(1, width=4), *played, named)
+    first = replace(shown(1, width=4), is_bid=True, may=MAY_USE_PROFILE | MAY_PRECISE_GEO)
+    write(directory, NOW_MS, first, *played, named)
     write(directory, NOW_MS + HOUR_MS, refused)
     write(directory, NOW_MS + 2 * HOUR_MS, shown(2, NOW_MS + 2 * HOUR_MS))
     return directory
@@ -151,6 +152,7 @@ def test_a_row_holds_the_decision(journal, tmp_path):
             assert candidate[name] == scores[row, place], name
     assert (first["outcome"], first["ended_by"], first["watched_ms"]) == ("skipped", "skip", 0)
     assert (first["complete"], first["annoyed"]) == (False, True)
+    assert (first["is_bid"], first["may"]) == (True, ["use_profile", "precise_geo"])
     assert (gone["variant"], gone["pseudonym"]) == (None, bytes(range(16)).hex())
     assert [each["variant_index"] for each in gone["shortlist"]] == [4, 5]
     (nothing,) = pq.read_table(tmp_path / "to" / HOURS[1]).to_pylist()
@@ -344,6 +346,7 @@ def test_every_column_is_described_as_it_is():
     ]
     lines = [" ".join(line.split()) for line in page.splitlines() if line.startswith("| `")]
     assert lines == [" ".join(line.split()) for line in expected]
+    assert [each.word for each in Outcome if f"`{each.word}`" not in page] == []
 
 
 def kind(of):

@@ -170,7 +170,7 @@ def days_before(
 
     So that a server knows the curve of a day, as one knows it that has been up for some.
     """
-    weights = [weight for _, weight in _placements(crowd)]
+    weights = place_shares(len(crowd.placements))
     for day in range(HISTORY_DAYS, 0, -1):
         midnight_ms = start_ms - day * DAY_MS
         times = np.sort(_times(dice, count))
@@ -189,11 +189,15 @@ def _times(dice: Dice, count: int) -> NDArray[np.float64]:
     )
 
 
+def place_shares(count: int) -> list[float]:
+    """Return what share of the requests each placement has: the second half of the first's."""
+    weights = [1.0 / (1 + k) for k in range(count)]
+    return [weight / sum(weights) for weight in weights]
+
+
 def _placements(crowd: Crowd) -> list[Part]:
-    return [
-        (b'"placement":%b' % msgspec.json.encode(name), 1.0 / (1 + k))
-        for k, name in enumerate(crowd.placements)
-    ]
+    names = [b'"placement":%b' % msgspec.json.encode(name) for name in crowd.placements]
+    return list(zip(names, place_shares(len(names)), strict=True))
 
 
 def _contents(crowd: Crowd) -> list[Part]:

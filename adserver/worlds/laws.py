@@ -18,6 +18,8 @@ from adserver.domain.decision import NOTHING, IdRow, ValueRow
 from adserver.domain.reasons import GATES, Reason
 from adserver.domain.viewer import FOREVER_S, SuppressionKind
 from adserver.worlds.chance import chance_of, chance_of_count
+from adserver.worlds.even import Even
+from adserver.worlds.law import Law
 from adserver.worlds.truth import NANOS_PER_MICRO, RESERVED_MS, Asked, Book, Paid, read_answer
 
 ERROR_RATE: Final = 1e-6
@@ -26,7 +28,6 @@ FLOAT: Final = 2e-6
 """What single precision may differ by."""
 SUM_ERROR: Final = 1e-5
 """What a sum of some thirty of them may."""
-EXAMPLES_MAX: Final = 5
 APART_S: Final = 1800
 """Between a campaign and its competitors."""
 DAY_S: Final = 86_400
@@ -37,37 +38,6 @@ DOSE_ERROR: Final = 1e-3
 VARIANCE_MIN: Final = 100.0
 """Variance of a part below which it is left out: its count is too small to be near to normal."""
 _SHOW: Final = "show"
-
-
-class Law:
-    """One law: what it says, how often it was checked, and how it was broken."""
-
-    says: str
-
-    def __init__(self, book: Book) -> None:
-        self.book = book
-        self.checks = 0
-        self.broken = 0
-        self.examples: list[str] = []
-
-    def asked(self, asked: Asked) -> None:
-        """Look at a decision."""
-
-    def paid(self, paid: Paid) -> None:
-        """Look at an impression."""
-
-    def ended(self) -> None:
-        """Look at the whole."""
-
-    def hold(self, holds: bool, asked: Asked | None, fault: str) -> None:  # noqa: FBT001
-        """Count a check; remember the first few faults."""
-        self.checks += 1
-        if holds:
-            return
-        self.broken += 1
-        if len(self.examples) < EXAMPLES_MAX:
-            where = "" if asked is None else f"{asked.row.decision_id.hex()}: "
-            self.examples.append(where + fault)
 
 
 class Caps(Law):
@@ -368,6 +338,7 @@ class Answers(Law):
 LAWS: Final[Sequence[type[Law]]] = (
     Caps,
     Budgets,
+    Even,
     Threshold,
     Surprises,
     Propensities,

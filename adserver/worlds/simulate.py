@@ -16,7 +16,8 @@ from adserver.domain.units import DAY_MS
 from adserver.journal.schema import DecisionRow
 from adserver.worlds.day import Visit, visits
 from adserver.worlds.dice import throw
-from adserver.worlds.laws import LAWS, Law
+from adserver.worlds.law import Law
+from adserver.worlds.laws import LAWS
 from adserver.worlds.market import Market
 from adserver.worlds.reaction import Audience
 from adserver.worlds.stubs import Faults, SimulatedClock

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from adserver.domain.campaign import Campaign
 from adserver.domain.reasons import Reason
-from adserver.domain.units import parse_time_ms
-from adserver.worlds.day import N_QUARTERS, QUARTER_MS, share_of_day
+from adserver.worlds.day import N_QUARTERS, QUARTER_MS
+from adserver.worlds.line import line_of
 from adserver.worlds.market import Market
 from adserver.worlds.reaction import Viewing
 from adserver.worlds.truth import NANOS_PER_MICRO, RESERVED_MS, Asked, Paid
@@ -234,22 +234,6 @@ class Tally:
         return np.asarray(np.cumsum(spent.reshape(-1, N_QUARTERS), axis=1).ravel() / daily)
 
     def _line(self, campaign: Campaign) -> NDArray[np.float64]:
-        """float64[n_quarters]: share of the period's traffic that has come by the end of each."""
-        start_ms = self._market.start_ms
-        edges = start_ms + QUARTER_MS * np.arange(len(self._requests) + 1)
-        begin_ms, end_ms = _flight(campaign, int(edges[0]), int(edges[-1]))
-        at = share_of_day(np.clip(edges, begin_ms, end_ms))
-        if not campaign.budget.daily_micros:
-            return np.asarray((at[1:] - at[0]) / (at[-1] - at[0]))
-        whole = at[::N_QUARTERS]
-        of_day = np.repeat(np.maximum(np.diff(whole), 1e-9), N_QUARTERS)
-        return np.asarray((at[1:] - np.repeat(whole[:-1], N_QUARTERS)) / of_day)
-
-
-def _flight(campaign: Campaign, begin_ms: int, end_ms: int) -> tuple[int, int]:
-    flight = campaign.flight
-    if flight.start is not None:
-        begin_ms = max(begin_ms, parse_time_ms(flight.start))
-    if flight.end is not None:
-        end_ms = min(end_ms, parse_time_ms(flight.end))
-    return begin_ms, end_ms
+        market = self._market
+        placements = market.catalogue.placements
+        return line_of(campaign, placements, market.start_ms, market.scale.days)

@@ -13,9 +13,10 @@ from msgspec import Struct
 from adserver.domain.campaign import Campaign
 from adserver.domain.decision import IdRow, ValueRow
 from adserver.domain.policy import Policy
-from adserver.domain.units import DAY_MS
+from adserver.domain.units import DAY_MS, parse_time_ms
 from adserver.journal.schema import DecisionRow
 from adserver.worlds.day import Visit
+from adserver.worlds.line import line_of
 from adserver.worlds.market import Left, Market
 
 NANOS_PER_MICRO: Final = 1000
@@ -43,6 +44,9 @@ class Book(Struct, frozen=True):
     bars: dict[tuple[str, int], float]
     """Placement and campaign → threshold before the dose."""
     left: dict[str, list[Left]]
+    start_ms: int
+    lines: dict[int, list[float]]
+    """Evenly paced campaign → what of its budget is due by the end of each quarter of an hour."""
 
 
 def read_book(market: Market) -> Book:
@@ -67,7 +71,21 @@ def read_book(market: Market) -> Book:
             of_campaign = levels.campaigns.get(campaign.id, campaign.threshold)
             opinions = (levels.overall, of_place, of_campaign)
             bars[placement.id, k] = max(bar for bar in opinions if bar is not None)
-    return Book(catalogue.campaigns, films, policy, bars, market.left)
+    lines = {
+        k: line_of(campaign, catalogue.placements, market.start_ms, market.scale.days).tolist()
+        for k, campaign in enumerate(catalogue.campaigns)
+        if _can_be_spread(campaign, market.start_ms + market.scale.days * DAY_MS)
+    }
+    return Book(catalogue.campaigns, films, policy, bars, market.left, market.start_ms, lines)
+
+
+def _can_be_spread(campaign: Campaign, end_ms: int) -> bool:
+    """Say whether there is one budget to be spread, and a time by which it is to be spent."""
+    daily, total = campaign.budget.daily_micros, campaign.budget.total_micros
+    end = campaign.flight.end
+    ends = end is not None and parse_time_ms(end) <= end_ms
+    has_one = bool(daily) != bool(total) and (bool(daily) or ends)
+    return campaign.pacing == "even" and campaign.bid_cpm_micros > 0 and has_one
 
 
 class Seen(Struct, frozen=True, gc=False):

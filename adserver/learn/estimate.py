@@ -40,8 +40,8 @@ class Evidence(Struct, frozen=True):
     reward: Floats
     """float64[n]."""
     weight: Floats
-    """float64[n]: probability of the logged action under the target, over its propensity. Where
-    some outcomes are unknown: 0 for those, and over the chance of being known for the others."""
+    """float64[n]: probability of the logged action under the target, over its propensity; where
+    some outcomes are unknown, times ``observed.Observed.factor``."""
     qbar: Floats
     """float64[n]: predicted reward of the target, sum over actions of probability x prediction."""
     qa: Floats

@@ -110,9 +110,9 @@ class _Export:
         begin_ms = self._begin_ms(first) - _OVERLAP_MS
         joined = Outcomes(self._directory, now_ms=self._now_ms, after=Place(begin_ms, -1, -1, 0))
         for batch in joined:
+            self._add(batch, first, last)
             if batch.end.start_ms - _OVERLAP_MS >= _end_ms(last):
                 break
-            self._add(batch, first, last)
         for hour in list(self._open):
             self._finish(hour)
         return Exported(
@@ -134,9 +134,6 @@ class _Export:
         return self._now_ms
 
     def _add(self, batch: Resolved, first: int, last: int) -> None:
-        segment_ms = batch.end.start_ms
-        for hour in [each for each in self._open if _end_ms(each) + _OVERLAP_MS < segment_ms]:
-            self._finish(hour)
         hours = np.array([row.time_ms for row in batch.rows], np.int64) // HOUR_MS
         wanted = [
             hour
@@ -149,6 +146,9 @@ class _Export:
                 part = table.filter(pa.array(hours == hour))
                 self._file(hour).add(part)
                 self._rows[hour] = self._rows.get(hour, 0) + part.num_rows
+        segment_ms = batch.end.start_ms
+        for hour in [each for each in self._open if _end_ms(each) + _OVERLAP_MS < segment_ms]:
+            self._finish(hour)
 
     def _is_kept(self, hour: int) -> bool:
         """Whether the hour's file was there before us and is final."""

@@ -35,7 +35,10 @@ LENGTH_MS_MAX: Final = 10 * 60_000
 """The longest variant a catalogue may hold; taken of rows that do not tell."""
 FIRST_CHANCE_MS: Final = 1_000
 """A skip within this of the moment it became possible is one at the first chance."""
-BATCH_ROWS: Final = 4096
+BATCH_ROWS: Final = 1024
+"""Full shortlists make them 3 MB."""
+BATCH_SPAN_MS: Final = 3_600_000
+"""Of time: an idle server's batches are worth their cost, and the open window stays the measure."""
 UNTOLD_MS: Final = -1
 """``Resolved.watched_ms`` where begin or end was never heard."""
 
@@ -216,27 +219,54 @@ class Outcomes:
         return self._heard.unmatched
 
     def __iter__(self) -> Iterator[Resolved]:
-        """Yield the journal batch by batch, in the order its segments were begun."""
-        for segment in self._segments:
-            name = (segment.start_ms, segment.worker, segment.pid)
-            skip = 0
-            if self._after is not None:
-                if name < self._after[:3]:
-                    continue
-                skip = self._after.decisions if name == self._after[:3] else 0
-            # No later decision is older than this segment's begin less the slack, and no event than
-            # its decision.
+        """Yield the journal batch by batch, in the order its segments were begun.
+
+        A batch goes on over segments in which nothing can change any more, up to its size or an
+        hour; of a segment that may still change it holds nothing else.
+        """
+        held: list[DecisionRow] = []
+        begun_ms = 0
+        place = self._after
+        for segment, skip in self._unread():
+            final = self._now_ms > self._last_ms(segment.start_ms) + 2 * SLACK_MS
+            if held and place and (not final or segment.start_ms - begun_ms > BATCH_SPAN_MS):
+                yield self._resolve(held, place)
+                held = []
             self._heard.read_until(segment.start_ms)
-            self._heard.forget(segment.start_ms - SEGMENT_AGE_MS_MAX - 2 * SLACK_MS)
+            if not held:
+                begun_ms = segment.start_ms
+                # No later decision is older than this begin less the slack, and no event than its
+                # decision.
+                self._heard.forget(begun_ms - SEGMENT_AGE_MS_MAX - 2 * SLACK_MS)
             self._seen.forget(segment.start_ms - SEGMENT_AGE_MS_MAX - SLACK_MS)
-            for rows, place in self._batches(segment, skip):
-                yield self._resolve(rows, segment, place)
+            for rows, place in self._fresh(segment, skip):
+                held += rows
+                if len(held) >= BATCH_ROWS:
+                    yield self._resolve(held, place)
+                    held, begun_ms = [], segment.start_ms
+            if held and place and not final:
+                yield self._resolve(held, place)
+                held = []
+        if held and place:
+            yield self._resolve(held, place)
         self._heard.forget(NEVER_MS)
 
-    def _batches(self, segment: Segment, skip: int) -> Iterator[tuple[list[DecisionRow], Place]]:
-        """Yield the sound decisions of a segment that were not read before."""
+    def _unread(self) -> Iterator[tuple[Segment, int]]:
+        """Yield the segments from ``after`` on, each with how many decisions of it to pass over."""
+        for segment in self._segments:
+            name = (segment.start_ms, segment.worker, segment.pid)
+            if self._after is None or name > self._after[:3]:
+                yield segment, 0
+            elif name == self._after[:3]:
+                yield segment, self._after.decisions
+
+    def _last_ms(self, segment_start_ms: int) -> int:
+        """Return the last deadline a decision in this segment can have, if its clock was right."""
+        return segment_start_ms + SEGMENT_AGE_MS_MAX + LENGTH_MS_MAX + self._grace_ms
+
+    def _fresh(self, segment: Segment, skip: int) -> Iterator[tuple[list[DecisionRow], Place]]:
+        """Yield the sound decisions of a segment that were not read before, block by block."""
         count = 0
-        batch: list[DecisionRow] = []
         for rows in self._reader.blocks(segment):
             found = [row for row in rows if type(row) is DecisionRow]
             ahead = found[max(skip - count, 0) :]
@@ -245,21 +275,15 @@ class Outcomes:
             self.damage.unknown_rows += len(ahead) - len(sound)
             fresh = self._seen.fresh(sound, segment.start_ms)
             self.repeated += len(sound) - len(fresh)
-            batch += fresh
-            if len(batch) >= BATCH_ROWS:
-                yield batch, Place(segment.start_ms, segment.worker, segment.pid, count)
-                batch = []
-        if batch:
-            yield batch, Place(segment.start_ms, segment.worker, segment.pid, count)
+            yield fresh, Place(segment.start_ms, segment.worker, segment.pid, count)
 
-    def _resolve(self, rows: list[DecisionRow], segment: Segment, end: Place) -> Resolved:
+    def _resolve(self, rows: list[DecisionRow], end: Place) -> Resolved:
         shown = np.array([row.reason for row in rows], np.int32) == SHOWN
         time_ms = np.array([row.time_ms for row in rows], np.int64)
         _, duration_ms = _lengths(rows)
         deadline_ms = time_ms + np.where(shown, duration_ms, 0) + self._grace_ms
         # A row from the far future, a clock gone wrong, must not make us read to the end for it.
-        credible_ms = segment.start_ms + SEGMENT_AGE_MS_MAX + LENGTH_MS_MAX + self._grace_ms
-        over_ms = min(int(deadline_ms.max()), credible_ms) + SLACK_MS
+        over_ms = min(int(deadline_ms.max()), self._last_ms(end.start_ms)) + SLACK_MS
         self._heard.read_until(over_ms)
         heard_ms = self._heard.take(rows)
         in_time = heard_ms <= deadline_ms[:, None]
@@ -273,7 +297,7 @@ class Outcomes:
         unended = np.where(self._now_ms <= deadline_ms, Outcome.PLAYING, silent)
         outcome = np.where(ended_by == 0, unended, _OUTCOME_OF_END[ended_by])
         # While a segment can still grow, it has no end to go on from.
-        final_ms = max(over_ms, segment.start_ms + SEGMENT_AGE_MS_MAX + SLACK_MS)
+        final_ms = max(over_ms, end.start_ms + SEGMENT_AGE_MS_MAX + SLACK_MS)
         return Resolved(
             rows=rows,
             outcome=np.where(shown, outcome, Outcome.NOTHING).astype(np.int8),

@@ -20,7 +20,7 @@ from adserver.domain.decision import IdRow, ValueRow
 from adserver.domain.errors import Broken, InvalidInput
 from adserver.domain.event import EventType
 from adserver.journal import export as module
-from adserver.journal import parquet
+from adserver.journal import outcomes, parquet
 from adserver.journal.export import HOUR_MS, export
 from adserver.journal.outcomes import GRACE_MS, LENGTH_MS_MAX, Outcome
 from adserver.journal.parquet import PARQUET_VERSION, SCHEMA, VERSION_KEY, Naming
@@ -226,11 +226,12 @@ def test_only_the_hours_asked_for_and_always_whole(journal, tmp_path, since_ms, 
 
 
 def test_whoever_dies_midway_leaves_whole_files_and_no_double(tmp_path, monkeypatch):
+    monkeypatch.setattr(outcomes, "BATCH_ROWS", 7)
     end_ms = day(tmp_path / "journal", minutes=200, per_minute=3)
     run(tmp_path / "journal", tmp_path / "once", end_ms + HOUR_MS)
     whole = files(tmp_path / "once")
     assert len(whole) == 4
-    for steps in (1, 30, 150, 300):
+    for steps in (1, 10, 30, 60):
         to = tmp_path / str(steps)
         taken = iter(range(steps))
         plain = module.Tabulator.table

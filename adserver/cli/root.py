@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "explain": "Tell why a decision is what it is.",
     "journal": "Look into the log of decisions and events.",
     "estimate": "Estimate what another policy would have earned, from a log.",
+    "learn": "Learn from outcomes, and publish the model unless it is worse.",
     "data": "Simulate days, learn from nothing, and write requests for load generators.",
     "token": "Create, list and revoke bearer tokens; rotate keys.",
     "config": "Show every setting and where its value comes from.",

@@ -37,9 +37,8 @@ class Model(Struct, frozen=True, forbid_unknown_fields=True):
     resolved: int = 0
     """Resolved outcomes behind the weights; exploration narrows with their square root."""
     profile_half_life_s: float = 90 * 86_400.0
-    profile_rate: float = 0.5
-    """How far one outcome moves a profile, in the units of the variants' vectors. Of a model that
-    knows nothing; one fitted on a history says what its own units ask for."""
+    profile_rate: float = 0.1
+    """How far one outcome moves a profile, in the units of the variants' vectors."""
     trained_at: str | None = None
     """Until when outcomes were learnt, RFC 3339."""
     base: str | None = None

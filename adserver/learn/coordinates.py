@@ -29,7 +29,7 @@ SCALE: Final[Mapping[str, float]] = {
 What concerns everybody moves slowly and what concerns one quickly, or a few bad outcomes at the
 start talk the base rate below what any single variant can make up for, and nothing is shown again.
 Reward of the inverse-gap rule, all at 1: .352 on the demo's replay requests and .05 on twelve
-made-up worlds whose average preroll is not worth showing; with these .359 and .33."""
+made-up worlds whose average preroll is not worth showing; with these .356 and .33."""
 ORPHAN: Final = -1
 _ROOM: Final = 1024
 
@@ -113,6 +113,35 @@ class Coordinates:
             self._count = len(old)
         return gone
 
+    def learnt(
+        self,
+    ) -> tuple[list[str], list[bytes], NDArray[np.float64], NDArray[np.int32]]:
+        """Return names, pseudonyms, float64[3, 2, n] of prior, z and n, and int32[n] parents.
+
+        Of those something was learnt about, names first; a parent is a place in this order.
+        """
+        touched = np.flatnonzero(self.n[:, : self._count].any(axis=0))
+        known = set(touched.tolist()) | set(range(len(FIXED)))
+        names = [name for name, at in self._names.items() if at in known]
+        viewers = [own for own, at in self._viewers.items() if at in known]
+        at = [self._names[name] for name in names] + [self._viewers[own] for own in viewers]
+        weights = np.stack([array[:, at] for array in (self.prior, self.z, self.n)])
+        return names, viewers, weights, self._parents(at)
+
+    def restore(
+        self,
+        names: Sequence[str],
+        viewers: Sequence[bytes],
+        weights: NDArray[np.float64],
+        parent: NDArray[np.int32],
+    ) -> None:
+        """Take what ``learnt`` returned into an empty table."""
+        for name in names:
+            self._named(name)
+        self.find_viewers(viewers, np.zeros((HEADS, len(viewers))))
+        self.prior[:, : self._count], self.z[:, : self._count], self.n[:, : self._count] = weights
+        self.parent[: self._count] = parent
+
     def _named(self, name: str) -> int:
         at = self._names.get(name)
         if at is None:
@@ -132,14 +161,18 @@ class Coordinates:
 
     def _move(self, old: Sequence[int], room: int) -> None:
         """Take these columns, names first and in their order, to arrays with so much room."""
-        places = np.full(self._count + 1, ORPHAN, np.int32)
-        places[np.asarray(old, np.int64)] = np.arange(len(old), dtype=np.int32)
         parent = np.full(room, ORPHAN, np.int32)
-        parent[: len(old)] = places[self.parent[old]]  # ORPHAN finds itself at the end
+        parent[: len(old)] = self._parents(old)
         self.parent = parent
         self.prior, self.z, self.n, self.scale = (
             _with_room(array[..., old], room) for array in (self.prior, self.z, self.n, self.scale)
         )
+
+    def _parents(self, at: Sequence[int]) -> NDArray[np.int32]:
+        """int32[n]: parents of these columns, as places among them."""
+        places = np.full(self._count + 1, ORPHAN, np.int32)
+        places[np.asarray(at, np.int64)] = np.arange(len(at), dtype=np.int32)
+        return np.asarray(places[self.parent[at]])  # ORPHAN finds itself at the end
 
 
 def _with_room(array: NDArray[np.float64], room: int) -> NDArray[np.float64]:

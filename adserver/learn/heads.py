@@ -15,7 +15,7 @@ from adserver.domain.model import Calibrator, Head, Model
 from adserver.learn.calibrate import platt
 from adserver.learn.history import History, Part
 from adserver.learn.logistic import fit_logistic, logit
-from adserver.learn.profile import PROFILE_RATE, Taste, affinity, learn_taste
+from adserver.learn.profile import Taste, affinity, learn_taste
 from adserver.learn.rates import shrunk_rates
 
 ITEM_COLUMNS = 4
@@ -120,7 +120,6 @@ def fit_heads(lesson: Lesson, *, personal: bool = True) -> Learned:
             complete=heads[0],
             annoyed=heads[1],
             resolved=lesson.history.until(Part.MIDDLE).event_count,
-            profile_rate=PROFILE_RATE,
         ),
         vectors=taste.vectors,
         profiles=taste.profiles if personal else np.zeros_like(taste.profiles),

@@ -184,7 +184,9 @@ class Learner:
         scale, parent = table.scale[:count], table.parent[:count]
         learnt = weights - table.prior[h, :count] * scale
         outcomes = table.n[h, :count] / (_MOST_SQUARE * scale**2)
-        for children in (parent > BIAS, parent == BIAS):
+        # By name: sums of the same numbers, whenever which of them was met.
+        order = np.array([at for _, at in sorted(table.names.items())], np.int64)
+        for children in (order[parent[order] > BIAS], order[parent[order] == BIAS]):
             of = parent[children]
             total = np.bincount(of, learnt[children] * outcomes[children], minlength=count)
             known = np.bincount(of, outcomes[children], minlength=count)

@@ -23,9 +23,7 @@ from numpy.typing import NDArray
 
 from adserver.learn.history import History
 
-PROFILE_RATE = 0.1
-"""eta of the profile rule in this space."""
-EVIDENCE_SCALE = PROFILE_RATE
+EVIDENCE_SCALE = 0.1
 """|u|/(1 + |u|) per prior standard deviation of taste. One event under the profile rule's eta of .1
 then moves a profile as far as one event moves the posterior of a viewer nothing is known of."""
 EVIDENCE_MAX = 0.9

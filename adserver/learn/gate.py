@@ -79,7 +79,10 @@ def _too_few(found: Support) -> tuple[list[str], list[str]]:
     """Say whether too few rows carry the estimate: reasons to refuse, and to warn."""
     size = f"the effective sample size is {found.ess:,.1f}"
     if not found.ess >= ESS_REFUSED:
-        return [f"{size}, below {ESS_REFUSED:g}: the log hardly ever does what the target does"], []
+        likely = "the log hardly ever does what the target does"
+        if found.ess > found.rows / 2:
+            likely = "the log is too short"
+        return [f"{size}, below {ESS_REFUSED:g}: {likely}"], []
     low = [f"below {ESS_WARNED:,.0f}"] if found.ess < ESS_WARNED else []
     if found.ess < SHARE_WARNED * found.rows:
         share = found.ess / found.rows

@@ -67,7 +67,7 @@ def test_all_reasons_are_given_and_the_worst_verdict_wins():
 
 def test_what_is_refused_is_not_warned_about_as_well():
     (reason,) = judged(ess=100.0).reasons
-    assert "100.0, below 200" in reason
+    assert "100.0, below 200: the log hardly ever does" in reason
 
 
 def test_too_large_a_mean_points_at_the_propensities():
@@ -77,4 +77,4 @@ def test_too_large_a_mean_points_at_the_propensities():
 
 def test_a_single_row_is_refused_for_being_one():
     (reason,) = judged(rows=1, ess=1.0, weight_mean=3.0, weight_error=math.nan).reasons
-    assert "1.0, below 200" in reason
+    assert "1.0, below 200: the log is too short" in reason

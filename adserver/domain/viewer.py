@@ -84,10 +84,13 @@ def pseudonym(record_key: bytes, viewer_id: str) -> bytes:
 
 
 class OpenRecord(Struct, frozen=True, gc=False):
-    """A viewer record as a decision reads it: the stored bytes, and the scalars among them."""
+    """A viewer record as a decision reads it: the stored bytes, and the scalars at their head."""
 
     raw: bytes
-    opted_out: bool
+    version: int
+    dim: int
+    flags: int
+    """Bit 0: the viewer opted out."""
     intent: int
     pseudonym_key: bytes
     vector_ms: int
@@ -95,6 +98,12 @@ class OpenRecord(Struct, frozen=True, gc=False):
     intent_ms: int
     weight_complete: float
     weight_annoyed: float
+    state_words: int
+
+    @property
+    def opted_out(self) -> bool:
+        """Whether the viewer wants nothing personal."""
+        return bool(self.flags & 1)
 
     @property
     def words(self) -> NDArray[np.uint32]:

@@ -38,8 +38,8 @@ def parse(body: bytes) -> AdRequest:
         raise _invalid(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         _refuse(body, str(error))
-    viewer = request.viewer
-    if not is_id(request.placement):
+    viewer, placement = request.viewer, request.placement
+    if not (placement.isascii() and placement.isprintable()):  # ``is_id``, without the call
         raise InvalidInput("ad request", [Problem("$.placement", ID_EXPECTATION)])
     if viewer.id is not None and not is_id(viewer.id):
         raise InvalidInput("ad request", [Problem("$.viewer.id", ID_EXPECTATION)])

@@ -25,6 +25,5 @@ class SystemClock:
         """UTC milliseconds since the epoch."""
         return time.time_ns() // _NS_PER_MS
 
-    def monotonic_ns(self) -> int:
-        """Nanoseconds since the machine started."""
-        return time.monotonic_ns()
+    # The function itself: a request asks four times, and a method around it takes as long again.
+    monotonic_ns = staticmethod(time.monotonic_ns)

@@ -120,11 +120,12 @@ def open_record(raw: bytes) -> OpenRecord:
     """Read the scalars; nothing is copied, and the counts within are looked at by who uses them."""
     if len(raw) < _HEADER.size:
         _refuse(raw)
-    version, dim, flags, *scalars, state_words = _HEADER.unpack_from(raw)
-    whole = _HEADER.size + _WORD_BYTES * (dim + state_words)
-    if version != VERSION or not dim or not state_words or len(raw) != whole:
+    opened = OpenRecord(raw, *_HEADER.unpack_from(raw))
+    dim, words = opened.dim, opened.state_words
+    whole = _HEADER.size + _WORD_BYTES * (dim + words)
+    if opened.version != VERSION or not dim or not words or len(raw) != whole:
         _refuse(raw)
-    return OpenRecord(raw, flags & _OPTED_OUT != 0, *scalars)
+    return opened
 
 
 def vector_of(raw: bytes) -> NDArray[np.float32]:

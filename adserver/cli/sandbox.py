@@ -27,8 +27,8 @@ from adserver.domain.event import EventType
 from adserver.domain.policy import Policy
 from adserver.edge.dosage_token import DosageTokens
 from adserver.edge.token import Tokens
-from adserver.journal.schema import DecisionRow, EventRow, Logged, decision_row
-from adserver.journal.writer import JournalWriter, NotDurable
+from adserver.journal.schema import DecisionRow, EventRow
+from adserver.journal.writer import JournalWriter, Loggable, NotDurable
 from adserver.runtime.clock import SystemClock
 from adserver.runtime.counters import Counter, Counters, create_counters
 from adserver.serve.auth import Bearers
@@ -102,9 +102,9 @@ class MemoryJournal:
         """Return the hash of every row so far."""
         return self._hash.hexdigest()
 
-    def offer(self, logged: Logged) -> bool:
+    def offer(self, made: Loggable, weight: int) -> bool:  # noqa: ARG002
         """Take a decision."""
-        row = decision_row(logged)
+        row = made.row()
         self._hash.update(self._encode(row))
         self.decision = row
         return True

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from adserver.catalogue.columns import HOUSE_TIER, TIER, Columns, Place
 from adserver.decide.context import context_weight
 from adserver.decide.moment import read_moment
-from adserver.decide.player import Players, duration_window_ms
+from adserver.decide.player import Players
 from adserver.decide.targeting import Targeting
 from adserver.decide.terms import below_floor, unsold
 from adserver.domain.decision import (
@@ -191,7 +191,7 @@ class Decider:
         if self._has_context:
             bias_c = context_weight(meta.complete.context, request, moment)
             bias_n = context_weight(meta.annoyed.context, request, moment)
-        player = request.player
+        limits = self._players.limits(request.player, request.terms)
         REQUEST.pack_into(
             self._request_bytes,
             0,
@@ -199,8 +199,9 @@ class Decider:
             *self._targeting.select(request, moment),
             bias_c,
             bias_n,
-            *duration_window_ms(player),
-            player.skippable is False,
+            limits.duration_ms_min,
+            limits.duration_ms_max,
+            limits.skip_forbidden,
             place.threshold,
             draw,
             pacing.draw,
@@ -208,7 +209,7 @@ class Decider:
         chosen = decision.decide_request(
             self._frame,
             NO_RECORD if viewer is None else viewer.words,
-            self._players.playable(player, request.terms),
+            limits.playable,
             self._closed_to(request.terms, place, house_only=house_only),
             pacing.pace,
         )

@@ -3,6 +3,7 @@
 from typing import Final
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from adserver.catalogue.columns import OFFER_FILES, Columns, MediaFile
@@ -15,38 +16,46 @@ RENDERED_VAST: Final = frozenset({"2", "3", "4"})
 DURATION_MS_MAX: Final = int(np.iinfo(np.int32).max)
 
 
-Kind = tuple[object, ...]
-"""Mimes, width, height, whether it reads our VAST, and terms: players of one kind play the same."""
+class Limits(Struct, frozen=True, gc=False):
+    """What one kind of player, and its seller, take."""
+
+    playable: NDArray[np.uint8]
+    """uint8[n_offers]: 1 where the player can play a file and its seller takes the offer."""
+    duration_ms_min: int
+    duration_ms_max: int
+    """Of the variants it takes, inclusive."""
+    skip_forbidden: bool
 
 
 class Players:
-    """Which offers of one snapshot each kind of player can play, worked out once a kind."""
+    """What players of one snapshot take, worked out once for all that say the same."""
 
     def __init__(self, columns: Columns) -> None:
         self._media_classes = columns.meta.media_classes
         self._files_of = columns.offers[OFFER_FILES]
         self._sellers = Sellers(columns)
-        self._known: dict[Kind, NDArray[np.uint8]] = {}
+        self._known: dict[object, Limits] = {}
 
-    def playable(self, player: Player, terms: Terms) -> NDArray[np.uint8]:
-        """uint8[n_offers]: 1 where the player can play a file and its seller takes the offer."""
-        reads = reads_vast(player)
-        key: Kind = (player.mimes, player.width, player.height, reads)
-        if terms is not NO_TERMS:
-            key = (*key, *kind_of(terms))
-        marks = self._known.get(key)
-        if marks is None:
+    def limits(self, player: Player, terms: Terms) -> Limits:
+        """Return what this player takes on these terms."""
+        key = player if terms is NO_TERMS else (player, *kind_of(terms))
+        limits = self._known.get(key)
+        if limits is None:
             if len(self._known) >= PLAYERS_REMEMBERED:
                 self._known.clear()
-            has_file = [
-                reads and any(fits(player, file, terms) for file in files)
-                for files in self._media_classes
-            ]
-            marks = np.array(has_file, np.uint8)[self._files_of]
-            if terms is not NO_TERMS:
-                marks &= self._sellers.taken(terms)
-            self._known[key] = marks
-        return marks
+            limits = self._known[key] = self._limits(player, terms)
+        return limits
+
+    def _limits(self, player: Player, terms: Terms) -> Limits:
+        reads = reads_vast(player)
+        has_file = [
+            reads and any(fits(player, file, terms) for file in files)
+            for files in self._media_classes
+        ]
+        marks = np.array(has_file, np.uint8)[self._files_of]
+        if terms is not NO_TERMS:
+            marks &= self._sellers.taken(terms)
+        return Limits(marks, *duration_window_ms(player), player.skippable is False)
 
 
 def reads_vast(player: Player) -> bool:

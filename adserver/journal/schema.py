@@ -27,6 +27,7 @@ MAY_UPDATE_PROFILE: Final = 4
 MAY_MEASURE: Final = 8
 MAY_PRECISE_GEO: Final = 16
 """Bits of ``DecisionRow.may``."""
+NO_LENGTH: Final = (-1, -1)
 SHOWN: Final = 0
 """``DecisionRow.reason`` of a decision to show; every reason is above it."""
 
@@ -145,30 +146,38 @@ class EventRow(Struct, array_like=True, tag=2, frozen=True, gc=False):
 Row = DecisionRow | EventRow
 
 
-class Logged(Struct, frozen=True, gc=False):
-    """A decision as a request hands it to the journal, which makes the row in its own time."""
+def decision_row(  # noqa: PLR0913  (what a decision was made from, field by field)
+    decision: Decision,
+    request: AdRequest,
+    versions: tuple[str, str, str],
+    *,
+    pseudonym_key: bytes | None = None,
+    full: Full | None = None,
+    length_ms: tuple[int, int] = NO_LENGTH,
+    may: int = 0,
+) -> DecisionRow:
+    """Return the row of a decision.
 
-    decision: Decision
-    request: AdRequest
-    """What it answers."""
-    versions: tuple[str, str, str]
-    """Catalogue, policy and model version of the snapshot."""
-    pseudonym_key: bytes | None = None
-    """The viewer record's, where consent allows to name the viewer."""
-    full: Full | None = None
-    """The whole inputs, for the sample."""
-    length_ms: tuple[int, int] = (-1, -1)
-    """Of what was shown: its duration, and how far in it could be skipped; -1 where neither."""
-    may: int = 0
-    """What consent allowed."""
-
-
-def decision_row(logged: Logged) -> DecisionRow:
-    """Return the row of a decision."""
-    decision, request, full = logged.decision, logged.request, logged.full
+    Parameters
+    ----------
+    decision : Decision
+        Just made, or read.
+    request : AdRequest
+        What it answers.
+    versions : tuple of str
+        Catalogue, policy and model version of the snapshot.
+    pseudonym_key : bytes, optional
+        The viewer record's, where consent allows to name the viewer.
+    full : Full, optional
+        The whole inputs, for the sample.
+    length_ms : tuple of int
+        Of what was shown: its duration, and how far in it could be skipped; -1 where neither.
+    may : int
+        What consent allowed.
+    """
     reason, moment, rules = decision.reason, decision.moment, decision.rules
     content = request.content
-    key, viewer_id = logged.pseudonym_key, request.viewer.id
+    key, viewer_id = pseudonym_key, request.viewer.id
     ids_end = 4 * len(IdRow) * decision.shortlisted
     return DecisionRow(
         decision.decision_id,
@@ -193,7 +202,7 @@ def decision_row(logged: Logged) -> DecisionRow:
             content.cattax,
             content.language,
         ),
-        logged.versions,
+        versions,
         rules.exploration,
         rules.gamma,
         rules.epsilon,
@@ -210,9 +219,9 @@ def decision_row(logged: Logged) -> DecisionRow:
         decision.rest_best_p_complete,
         decision.throttled,
         full,
-        *logged.length_ms,
+        *length_ms,
         request.terms.auction > 0,
-        logged.may,
+        may,
     )
 
 

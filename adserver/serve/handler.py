@@ -25,7 +25,7 @@ from adserver.edge.consent import Verdict
 from adserver.edge.dosage_token import DosageTokens
 from adserver.edge.json_response import Handles
 from adserver.edge.token import MAY_MEASURE, MAY_UPDATE, SURPRISE, TokenBody, Tokens, bid_body
-from adserver.journal.schema import Full, Logged
+from adserver.journal.schema import NO_LENGTH, DecisionRow, Full, decision_row
 from adserver.journal.writer import JournalWriter
 from adserver.runtime.clock import Clock
 from adserver.runtime.counters import COUNTER_OF_REASON, Counter, Counters
@@ -65,7 +65,6 @@ _NS_PER_MS: Final = 1_000_000
 _REQUESTS: Final = int(Counter.REQUESTS)  # a member takes longer to look up than to count
 _SHOWN: Final = int(Counter.SHOWN)
 _NS_PER_S: Final = 1_000_000_000
-_NO_LENGTH: Final = (-1, -1)
 
 _log = logging.getLogger(__name__)
 
@@ -96,12 +95,30 @@ class Made(Struct, gc=False):
     """A decision and what it was made from."""
 
     decision: Decision
+    request: AdRequest
     serving: Serving
     deadline_ns: int
     verdict: Verdict
     viewer: OpenRecord | None = None
     came: Carried = NOTHING_CARRIED
     """The dosage the player carries; counted in ``viewer``."""
+
+    def row(self) -> DecisionRow:
+        """Return what the journal keeps; its thread asks, once the request is answered."""
+        decision, request, viewer, may = self.decision, self.request, self.viewer, self.verdict.may
+        length_ms = NO_LENGTH
+        if decision.chosen != NOTHING:
+            length_ms = self.serving.shown(decision.variant, decision.campaign).length_ms
+        named = viewer is not None and may.measure and viewer.pseudonym_key != NO_KEY
+        return decision_row(
+            decision,
+            request,
+            self.serving.versions,
+            pseudonym_key=viewer.pseudonym_key if viewer is not None and named else None,
+            full=_full(self, request) if _sampled(decision, request) else None,
+            length_ms=length_ms,
+            may=may.bits,
+        )
 
 
 Render = Callable[[Made, AdRequest], bytes]
@@ -155,7 +172,7 @@ class Decisions:
             if in_force != answer:
                 self._release(made)
                 return in_force  # another worker was first, and journaled its own
-        self._keep(made, request)
+        self._keep(made, len(body))
         return answer
 
     async def _make(self, request: AdRequest, verdict: Verdict, started_ns: int) -> Made:
@@ -168,7 +185,7 @@ class Decisions:
         decider, budgets = serving.decider, serving.budgets
         if decider is None or budgets is None:
             decision = gated(decision_id, now_ms, Reason.NOT_READY)
-            return Made(decision, serving, deadline_ns, verdict)
+            return Made(decision, request, serving, deadline_ns, verdict)
 
         engines.spending.requests.count(request.placement)
         viewer = None
@@ -196,7 +213,7 @@ class Decisions:
                 viewer = None
                 decide = partial(decider.decide, request, None, *at, house_only=house)
                 decision = self._decide(decide, budgets, *at)
-        return Made(decision, serving, deadline_ns, verdict, viewer, came)
+        return Made(decision, request, serving, deadline_ns, verdict, viewer, came)
 
     def _decide(
         self, decide: Decide, budgets: Budgets, now_ms: int, decision_id: bytes
@@ -292,28 +309,13 @@ class Decisions:
         tokens, may = self.engines.dosage, made.verdict.may
         return next_token(tokens, made.serving, made.decision, made.came, request.viewer, may)
 
-    def _keep(self, made: Made, request: AdRequest) -> None:
+    def _keep(self, made: Made, weight: int) -> None:
         """Count the decision and hand it to the journal."""
-        decision, viewer = made.decision, made.viewer
-        if request.terms.test:
+        decision = made.decision
+        if made.request.terms.test:
             self._release(made)
             return
-        length_ms = _NO_LENGTH
-        if decision.chosen != NOTHING:
-            length_ms = made.serving.shown(decision.variant, decision.campaign).length_ms
-        may = made.verdict.may
-        known = viewer is not None and viewer.pseudonym_key != NO_KEY
-        self.engines.journal.offer(
-            Logged(
-                decision,
-                request,
-                made.serving.versions,
-                viewer.pseudonym_key if viewer is not None and may.measure and known else None,
-                _full(made, request) if _sampled(decision, request) else None,
-                length_ms,
-                may.bits,
-            )
-        )
+        self.engines.journal.offer(made, weight)
         count = self.engines.counters.own_row
         count[_REQUESTS] += 1
         if decision.reason is None:

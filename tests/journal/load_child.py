@@ -31,12 +31,11 @@ def main(directory: Path, first: int) -> None:
     clock = SystemClock()
     writer = JournalWriter(directory / "journal", 0, clock, counters, apply)
     writer.start()
-    template = make.logged(0, width=32)
+    template = make.decision(0, 32)
     number = first
     while True:
-        made = replace(template.decision, decision_id=make.id_of(number))
-        row = replace(template, decision=made)
-        if writer.offer(row):
+        made = make.Offered(replace(template, decision_id=make.id_of(number)))
+        if writer.offer(made, 0):
             os.write(1, b"d %d %d\n" % (number, clock.monotonic_ns() // 1_000_000))
         if number % EVERY == 0:
             future = writer.record(make.event(number), number)

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from typing import NamedTuple
 
 import numpy as np
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from adserver.domain.event import EventType
 from adserver.domain.reasons import Reason
 from adserver.domain.request import AdRequest, Content, Device, Geo
 from adserver.journal.framing import MAGIC, Framer
-from adserver.journal.schema import Context, DecisionRow, EventRow, Full, Logged, decision_row
+from adserver.journal.schema import Context, DecisionRow, EventRow, Full, decision_row
 
 NOW_MS = 1_785_000_000_000
 VERSIONS = ("c-1", "p-1", "m-1")
@@ -66,17 +67,28 @@ def decision(number=1, width=3, *, shown=True, time_ms=NOW_MS):
     )
 
 
-def logged(number=1, time_ms=NOW_MS, width=3, **more):
-    return Logged(decision(number, width, time_ms=time_ms), REQUEST, VERSIONS, **more)
+class Offered(NamedTuple):
+    """A decision that knows its row, as a request hands it to the journal."""
+
+    made: Decision
+    request: AdRequest = REQUEST
+    full: Full | None = None
+
+    def row(self):
+        """Make the row."""
+        return decision_row(self.made, self.request, VERSIONS, full=self.full)
+
+
+def offered(number=1, time_ms=NOW_MS, width=3, **more):
+    return Offered(decision(number, width, time_ms=time_ms), **more)
 
 
 def shown(number=1, time_ms=NOW_MS, width=3):
-    return decision_row(logged(number, time_ms, width))
+    return offered(number, time_ms, width).row()
 
 
 def refused(number=1, time_ms=NOW_MS):
-    made = decision(number, 0, shown=False, time_ms=time_ms)
-    return decision_row(Logged(made, REQUEST, VERSIONS))
+    return Offered(decision(number, 0, shown=False, time_ms=time_ms)).row()
 
 
 def event(number=1, kind=EventType.IMPRESSION, time_ms=NOW_MS + 1000):

@@ -24,7 +24,7 @@ from adserver.journal import outcomes, parquet
 from adserver.journal.export import HOUR_MS, export
 from adserver.journal.outcomes import GRACE_MS, LENGTH_MS_MAX, Outcome
 from adserver.journal.parquet import PARQUET_VERSION, SCHEMA, VERSION_KEY, Naming
-from adserver.journal.schema import MAY_PRECISE_GEO, MAY_USE_PROFILE, Logged, decision_row
+from adserver.journal.schema import MAY_PRECISE_GEO, MAY_USE_PROFILE, decision_row
 from adserver.runtime.entropy import format_decision_id
 from tests.journal import rows as make
 from tests.journal.joined import DEADLINE_MS, LENGTH_MS, day, shown, write
@@ -68,7 +68,7 @@ def journal(tmp_path):
     """Return a journal of three hours: three shown, one of a catalogue gone; one refused."""
     directory = tmp_path / "journal"
     played = [make.event(1, kind, NOW_MS + 9000) for kind in (EventType.START, EventType.SKIP)]
-    unnamed = decision_row(Logged(make.decision(4, 2), make.REQUEST, ("gone", "p-1", "m-1")))
+    unnamed = decision_row(make.decision(4, 2), make.REQUEST, ("gone", "p-1", "m-1"))
     named = replace(unnamed, pseudonym=bytes(range(16)))
     refused = replace(make.refused(3, NOW_MS + HOUR_MS), throttled=[5, 400])
     first = replace(shown(1, width=4), is_bid=True, may=MAY_USE_PROFILE | MAY_PRECISE_GEO)

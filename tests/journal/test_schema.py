@@ -20,7 +20,6 @@ from adserver.journal.schema import (
     DecisionRow,
     EventRow,
     Full,
-    Logged,
     decision_of,
     decision_row,
     request_of,
@@ -69,7 +68,7 @@ def test_a_row_holds_the_decision():
     key = bytes(range(16))
     request = msgspec.structs.replace(make.REQUEST, viewer=Viewer("ml-1"))
     made = make.decision(7, 5)
-    row = decision_row(Logged(made, request, make.VERSIONS, key, FULL))
+    row = decision_row(made, request, make.VERSIONS, pseudonym_key=key, full=FULL)
     assert (np.frombuffer(row.ids, "<i4").reshape(3, 5) == made.ids).all()
     assert (np.frombuffer(row.values, "<f4").reshape(8, 5) == made.values).all()
     assert row.counts == list(made.counts)
@@ -91,14 +90,14 @@ def test_a_row_holds_the_decision():
 @pytest.mark.parametrize(("key", "viewer_id"), [(None, "ml-1"), (bytes(16), None)])
 def test_a_viewer_without_key_or_name_is_not_named(key, viewer_id):
     request = msgspec.structs.replace(make.REQUEST, viewer=Viewer(viewer_id))
-    row = decision_row(Logged(make.decision(), request, make.VERSIONS, key))
+    row = decision_row(make.decision(), request, make.VERSIONS, pseudonym_key=key)
     assert row.pseudonym is None
 
 
 @given(make.decision_rows, st.sampled_from([SHOWN, *Reason]))
 def test_a_row_becomes_the_decision_it_was_made_of(row, reason):
     row = msgspec.structs.replace(row, reason=reason)
-    again = decision_row(Logged(decision_of(row), request_of(row), row.versions, None, row.full))
+    again = decision_row(decision_of(row), request_of(row), row.versions, full=row.full)
     assert again == msgspec.structs.replace(row, pseudonym=None)
 
 

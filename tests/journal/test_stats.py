@@ -3,7 +3,7 @@
 from adserver.domain.event import EventType
 from adserver.journal.framing import Damage
 from adserver.journal.outcomes import GRACE_MS, LENGTH_MS_MAX
-from adserver.journal.schema import Full, Logged, decision_row
+from adserver.journal.schema import Full, decision_row
 from adserver.journal.segment import SLACK_MS, SegmentWriter
 from adserver.journal.stats import JournalStats, read_stats
 from tests.journal import rows as make
@@ -20,7 +20,7 @@ def write(directory, worker, now_ms, *rows):
 def surprise(number):
     made = make.decision(number)
     made.surprise = True
-    return decision_row(Logged(made, make.REQUEST, make.VERSIONS, None, Full(b"{}", None)))
+    return decision_row(made, make.REQUEST, make.VERSIONS, full=Full(b"{}", None))
 
 
 def test_an_absent_journal_counts_nothing(tmp_path):

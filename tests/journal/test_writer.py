@@ -10,7 +10,6 @@ import pytest
 from adserver.domain.event import EventType
 from adserver.journal import writer as journal_writer
 from adserver.journal.reader import JournalReader
-from adserver.journal.schema import Full
 from adserver.journal.segment import SegmentWriter
 from adserver.journal.writer import JournalWriter, NotDurable
 from adserver.runtime.clock import SystemClock
@@ -88,7 +87,7 @@ def until(condition):
 def test_everything_offered_is_there_after_stop(tmp_path, writer, counters):
     writer.start()
     rows = [make.shown(number) for number in range(500)]
-    assert all(writer.offer(make.logged(number)) for number in range(500))
+    assert all(writer.offer(make.offered(number), 0) for number in range(500))
     writer.stop()
     assert written(tmp_path) == rows
     assert counters.own(Counter.JOURNAL_OFFERED) == counters.own(Counter.JOURNAL_WRITTEN) == 500
@@ -100,7 +99,7 @@ def test_everything_offered_is_there_after_stop(tmp_path, writer, counters):
 
 def test_decisions_are_written_within_the_window_without_being_asked(tmp_path, writer):
     writer.start()
-    writer.offer(make.logged())
+    writer.offer(make.offered(), 0)
     until(lambda: (tmp_path / "journal").exists() and written(tmp_path) == [make.shown()])
 
 
@@ -122,7 +121,7 @@ def test_events_are_applied_after_they_are_durable(tmp_path, counters):
 
     writer = JournalWriter(tmp_path / "journal", 0, SystemClock(), counters, apply)
     writer.start()
-    writer.offer(make.logged())
+    writer.offer(make.offered(), 0)
     writer.record(make.event(), None).result(WAIT_S)
     writer.stop()
     assert seen == [[make.shown(), make.event()]]
@@ -130,7 +129,7 @@ def test_events_are_applied_after_they_are_durable(tmp_path, counters):
 
 def test_a_full_queue_drops_and_counts(tmp_path, writer, counters, monkeypatch):
     monkeypatch.setattr(journal_writer, "DECISIONS_WAITING_MAX", 10)
-    taken = [writer.offer(make.logged(number)) for number in range(15)]
+    taken = [writer.offer(make.offered(number), 0) for number in range(15)]
     assert taken == [True] * 10 + [False] * 5
     assert counters.own(Counter.JOURNAL_DROPPED) == 5
     writer.start()
@@ -141,12 +140,12 @@ def test_a_full_queue_drops_and_counts(tmp_path, writer, counters, monkeypatch):
 def test_a_queue_of_too_many_bytes_drops_and_counts_and_recovers(
     tmp_path, writer, counters, monkeypatch
 ):
-    row = make.logged(1, full=Full(b"x" * 100, b"y" * 20))
+    row = make.offered(1)
     monkeypatch.setattr(journal_writer, "WAITING_BYTES_MAX", 5 * 120)
-    assert [writer.offer(row) for _ in range(7)] == [True] * 5 + [False] * 2
+    assert [writer.offer(row, 120) for _ in range(7)] == [True] * 5 + [False] * 2
     writer.start()
     until(lambda: counters.own(Counter.JOURNAL_WRITTEN) == 5)
-    assert writer.offer(row)
+    assert writer.offer(row, 120)
     writer.stop()
     assert len(written(tmp_path)) == 6
     assert counters.own(Counter.JOURNAL_DROPPED) == 2
@@ -168,7 +167,7 @@ def test_a_failing_disk_refuses_events_and_tells_and_is_over_when_it_is_over(
     writer.start()
     writer.record(make.event(1), 1).result(WAIT_S)
     disk.append(number)
-    assert writer.offer(make.logged(2))
+    assert writer.offer(make.offered(2), 0)
     with pytest.raises(NotDurable, match="cannot be written"):
         writer.record(make.event(2), 2).result(WAIT_S)
     assert os.strerror(number) in writer.trouble
@@ -204,8 +203,8 @@ def test_a_change_that_cannot_be_made_refuses_itself_only(writer, store):
 
 def test_a_row_that_cannot_be_encoded_is_lost_alone(tmp_path, writer, counters):
     request = msgspec.structs.replace(make.REQUEST, placement="\ud800")
-    bad = msgspec.structs.replace(make.logged(2), request=request)
-    assert all(writer.offer(each) for each in (make.logged(1), bad, make.logged(3)))
+    bad = make.offered(2, request=request)
+    assert all(writer.offer(each, 0) for each in (make.offered(1), bad, make.offered(3)))
     good = writer.record(make.event(1), 1)
     refused = writer.record(msgspec.structs.replace(make.event(2), campaign_key=2**64), 2)
     writer.start()
@@ -227,7 +226,7 @@ def test_a_dead_thread_is_seen_and_no_one_waits_for_it(writer, counters, monkeyp
         waiting.result(WAIT_S)
     until(lambda: writer.trouble is not None)
     assert "a bug" in writer.trouble
-    until(lambda: not writer.offer(make.logged()))
+    until(lambda: not writer.offer(make.offered(), 0))
     with pytest.raises(NotDurable):
         writer.record(make.event(), 2).result(WAIT_S)
     assert counters.own(Counter.JOURNAL_DROPPED) == 1
@@ -238,7 +237,7 @@ def test_after_stop_nothing_is_taken(writer, counters):
     writer.stop()
     with pytest.raises(NotDurable):
         writer.record(make.event(), 1).result(0)
-    assert not writer.offer(make.logged())
+    assert not writer.offer(make.offered(), 0)
     assert counters.own(Counter.JOURNAL_DROPPED) == 1
     assert writer.trouble is not None
 

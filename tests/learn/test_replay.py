@@ -13,7 +13,7 @@ from adserver.domain.errors import Broken
 from adserver.domain.policy import DoseSettings, Policy, Thresholds
 from adserver.domain.reasons import Reason
 from adserver.domain.viewer import ViewerRecord
-from adserver.journal.schema import Full, Logged, decision_of, decision_row
+from adserver.journal.schema import Full, decision_of, decision_row
 from adserver.learn.replay import keeps_inputs, replay, replay_inputs
 from adserver.viewer.codec import encode, open_record
 from tests.decide.small import (
@@ -71,7 +71,7 @@ def logged(rule="inverse_gap", taste=(1.0, 0.0), draw=0.5, seen=1, pacing=UNPACE
     snapshot = SNAPSHOTS[rule]
     made = Decider(snapshot).decide(REQUEST, open_record(raw), NOW_MS, DECISION_ID, draw, pacing)
     full = Full(msgspec.json.encode(REQUEST), raw)
-    return decision_row(Logged(made, REQUEST, ("c", "p", "m"), None, full))
+    return decision_row(made, REQUEST, ("c", "p", "m"), full=full)
 
 
 @given(rules, tastes, draws, st.integers(0, 3))
@@ -112,7 +112,7 @@ def test_more_held_back_than_a_row_lists_cannot_be_decided_again():
 
 def test_gates_are_left_out():
     gate = Decider(SNAPSHOTS["greedy"]).gate(Reason.DEADLINE, NOW_MS, DECISION_ID)
-    assert list(replay([decision_row(Logged(gate, REQUEST, ("c", "p", "m")))])) == []
+    assert list(replay([decision_row(gate, REQUEST, ("c", "p", "m"))])) == []
 
 
 def changed(row, value_row, column, by):

@@ -22,6 +22,8 @@ READY_S_MAX = 120.0
 STOP_S_MAX = 15.0
 POLL_S = 0.1
 VIEWER = "ml-1"
+VIEWERS_MIN = 4
+"""To choose from on the page."""
 
 
 def main() -> None:
@@ -39,13 +41,17 @@ def main() -> None:
             if demo.poll() is not None:
                 sys.exit(f"the demo ended by itself with code {demo.returncode}")
             decided = decide(port)
+            plays_with = page(port)
             demo.send_signal(signal.SIGINT)
             wait_until(lambda: demo.poll() is not None, STOP_S_MAX, "Ctrl-C did not end the demo")
             wait_until(lambda: not left_over(demo.pid), STOP_S_MAX, "the demo left a process")
         finally:
             for process in left_over(demo.pid):
                 process.kill()
-    print(f"the demo decided for {VIEWER}: {decided}; and left no process behind")
+    print(
+        f"the demo decided for {VIEWER}: {decided}; its page plays with {plays_with}; "
+        "and it left no process behind"
+    )
 
 
 def free_port() -> int:
@@ -80,6 +86,17 @@ def decide(port: int) -> str:
     if action not in {"show", "none"}:
         sys.exit(f"no decision but {status}: {body!r}")
     return str(action)
+
+
+def page(port: int) -> str:
+    """Look at the page and what it offers; return what it plays with."""
+    answers = [exchange(port, "GET", path) for path in ("/", "/demo/page.js", "/demo/scene.json")]
+    if [status for status, _ in answers] != [200, 200, 200]:
+        sys.exit(f"the page is not whole: {[status for status, _ in answers]}")
+    scene = json.loads(answers[-1][1])
+    if len(scene["members"]) < VIEWERS_MIN or exchange(port, "GET", scene["content"])[0] != 200:
+        sys.exit(f"the page offers too little: {scene}")
+    return scene["player"] or "the browser's own player"
 
 
 def exchange(port: int, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:

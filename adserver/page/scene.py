@@ -35,6 +35,8 @@ class Scene(Struct, frozen=True):
     members: list[Member]
     categories: list[str]
     colours: dict[str, str]
+    examples: int
+    """How many of the first members are the demo's examples: see ``worlds.showcase``."""
     intents: tuple[str, ...] = get_args(Intent)
     player: str | None = None
     """What the page plays with; None for the browser's own."""
@@ -50,7 +52,7 @@ def write_scene(
     first = [replace(by_id[each.viewer], category=each.category) for each in examples]
     known = [member.viewer for member in first]
     others = cast(everybody, MEMBERS_MAX - len(first), known, [each.category for each in first])
-    scene = Scene(world, placement, first + others, categories, KINDS)
+    scene = Scene(world, placement, first + others, categories, KINDS, len(first))
     (data / SCENE).write_bytes(msgspec.json.encode(scene))
 
 

@@ -22,7 +22,7 @@ SHOWN, NOTHING = 0, 2
 WAIT_MS, POLL_MS = 60_000, 100
 
 
-TOLD = "document.querySelector('.verdict') !== null"
+TOLD = "document.querySelector('.verdict.show, .verdict.none') !== null"
 
 
 @dataclass
@@ -38,7 +38,10 @@ class Demo:
 def demo(chromium: str, players: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     assert players.is_dir()  # npm can fetch, so the demo can
     data = tmp_path_factory.mktemp("demo") / "data"
+    settings = data.parent / "settings.toml"
+    settings.write_text("deadline_ms = 5000\n")  # the browser shares the machine's two cores
     command = [sys.executable, "-m", "adserver", "demo", "--world", "synthetic", "--port", "0"]
+    command += ["--config", str(settings)]
     process = subprocess.Popen(
         [*command, "--no-browser", "--json", "--data", str(data)], stdout=subprocess.PIPE, text=True
     )

@@ -59,6 +59,7 @@ async function open() {
   $("about").textContent = scene.player
     ? `Played with ${scene.player}, from this server's VAST tag.`
     : "Played with the browser's own player: Shaka Player is not there. It is fetched with npm when the demo starts.";
+  hints().forEach((line) => $("hint").append(make("p", line)));
   scene.members.forEach(card);
   card({ viewer: "", category: scene.members[0].category });
   for (const category of scene.categories) {
@@ -71,6 +72,21 @@ async function open() {
     event.preventDefault();
     play().catch((error) => status(`That went wrong: ${error.message}`));
   });
+}
+
+function hints() {
+  const lines = [];
+  if (scene.examples >= 3) {
+    lines.push(
+      "The first three viewers look at the same page. The first two are mostly shown different films " +
+        "of one campaign; for the third nothing is relevant enough, and their film begins at once.",
+    );
+  }
+  lines.push(
+    "What was chosen, and why, will stand here: what adds up to the chance that the viewer watches to " +
+      "the end, and to the chance that it annoys; what is left of it against the bar; and who else was considered.",
+  );
+  return lines;
 }
 
 function card(member) {

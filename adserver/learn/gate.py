@@ -50,7 +50,7 @@ def judge(found: Support, unknown_share: float | None = None) -> Judged:
     Parameters
     ----------
     found
-        From ``estimate.support``.
+        ``Estimated.support``.
     unknown_share
         Share of rows whose outcome is unknown; None where a log has no such notion.
 

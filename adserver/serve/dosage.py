@@ -59,7 +59,7 @@ def with_carried(viewer: OpenRecord | None, came: Carried, dim: int) -> OpenReco
     Parameters
     ----------
     viewer
-        The viewer's record; where there is none, or it is damaged, one without a profile is made.
+        The viewer's record; where there is none, or it is damaged, one without a taste is made.
     came
         What was carried.
     dim
@@ -67,7 +67,7 @@ def with_carried(viewer: OpenRecord | None, came: Carried, dim: int) -> OpenReco
     """
     if not came.impressions:
         return viewer
-    record = replace(codec.new_record(dim, NO_KEY), opted_out=True)
+    record = codec.new_record(dim, NO_KEY)
     if viewer is not None:
         with suppress(Broken):
             record = codec.decode(viewer.raw)

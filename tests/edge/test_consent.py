@@ -16,13 +16,15 @@ from adserver.domain.request import (
     Geo,
     Viewer,
 )
-from adserver.edge import consent, tcf
+from adserver.edge import consent, gpp, tcf
 from adserver.edge.consent import ALL, NONE, OPEN, OPTED_OUT, May, reduce
 from adserver.journal import schema
 from tests.edge import encoded, strings
 
 EVERYTHING = encoded.tc_string(consents=range(1, 12), features={1})
-OBJECTING = encoded.gpp({8: encoded.text_of("000001" + "10" * 3 + "01" + "10" * 16)})
+OBJECTING = encoded.gpp(
+    {8: encoded.text_of("000001" + "10" * 3 + "0110" + "10" * 9 + "00" * 2 + "10" * 4)}
+)
 CONTENT = encoded.gpp({8: encoded.text_of("000001" + "10" * 5 + "00" * 12 + "10" * 3)})
 CHILD = encoded.gpp({8: encoded.text_of("000001" + "10" * 14 + "01" + "10" * 5)})
 
@@ -46,7 +48,7 @@ CLOSING = {
     "everything granted, but opted out": (Consent(tcf=EVERYTHING, opt_out=True), True),
     "everything granted, but gpp unread": (Consent(tcf=EVERYTHING, gpp="DBA"), True),
     "both strings good, and together too long": (
-        Consent(tcf=encoded.tc_string(vendor_consents={20_000}), gpp=LONG),
+        Consent(tcf=encoded.tc_string(vendor_consents={24_000}), gpp=LONG),
         True,
     ),
     "gpp unread": (Consent(gpp="DBA"), False),
@@ -91,8 +93,17 @@ def test_a_string_cut_to_what_a_request_may_hold_is_still_too_long_to_be_read():
 
 
 def test_what_is_too_long_together_is_good_alone():
-    assert judge(Consent(tcf=encoded.tc_string(vendor_consents={20_000}))).valid
+    assert judge(Consent(tcf=encoded.tc_string(vendor_consents={24_000}))).valid
     assert judge(Consent(gpp=LONG)).valid
+    granting = encoded.tc_string(consents={1, 4}, vendor_consents={24_000})
+    assert judge(Consent(tcf=granting)).purposes == (1, 4)
+    assert judge(Consent(tcf=granting, gpp=LONG)).purposes == ()
+
+
+def test_the_strings_object_for_what_they_say():
+    assert gpp.decode(OBJECTING) == gpp.Gpp(opted_out=True)
+    assert gpp.decode(CONTENT) == gpp.Gpp()
+    assert gpp.decode(CHILD) == gpp.Gpp(child=True)
 
 
 @pytest.mark.parametrize("signals", OPENING)

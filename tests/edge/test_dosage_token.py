@@ -3,6 +3,7 @@
 import os
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -13,10 +14,11 @@ from adserver.edge.dosage_token import (
     HOUR_S,
     IMPRESSIONS_MAX,
     LIFETIME_S_MAX,
+    Carried,
     DosageTokens,
     Stale,
 )
-from adserver.edge.token import TOKEN_LENGTH_MAX, Forged, TokenBody, Tokens
+from adserver.edge.token import TOKEN_LENGTH_MAX, Forged, Sealer, TokenBody, Tokens
 
 KEY = bytes(range(32))
 NOW_MS = 1_790_000_000_123
@@ -110,6 +112,18 @@ def test_it_is_no_beacon_token_and_a_beacon_token_is_none():
         TOKENS.open(beacon, NOW_MS)
     with pytest.raises(Forged):
         beacons.open(TOKEN, NOW_MS)
+
+
+def test_only_what_was_sealed_as_dosage_opens():
+    for purpose, opens in ((b"adserver-dosage", True), (b"adserver-token", False)):
+        expires_ms = NOW_MS + DAY_MS
+        body = msgspec.msgpack.encode(Carried(expires_ms, b""))
+        text = Sealer(KEY, 1, os.urandom, purpose).seal(body, expires_ms)
+        if opens:
+            assert TOKENS.open(text, NOW_MS) == []
+        else:
+            with pytest.raises(Forged):
+                TOKENS.open(text, NOW_MS)
 
 
 def test_a_former_key_opens_as_long_as_it_is_handed_on():

@@ -70,6 +70,9 @@ def test_a_core_cut_short_or_with_a_bit_turned_matches_oracle(fields, vendor, da
 
 
 @given(st.binary(max_size=60), vendors, st.integers(0, 480))
+@example(bytes(20), 0, 160)
+@example(b"\x00\x00\x80" * 7, 1, 168)
+@example(b"\x7f\xff\x80" + b"\x00\x00\x80" * 6, 1, 168)
 def test_noise_matches_oracle(noise, vendor, n_bits):
     n_bits = min(n_bits, 8 * len(noise))
     noise = frozen(list(noise) or [0], np.uint8)

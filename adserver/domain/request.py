@@ -17,7 +17,10 @@ FIRST_PRICE = 1
 SECOND_PRICE = 2
 """``Terms.auction``, numbered as OpenRTB does."""
 
-Id = Annotated[str, Meta(min_length=1, max_length=ID_LENGTH_MAX)]
+Id = Annotated[
+    str,
+    Meta(min_length=1, max_length=ID_LENGTH_MAX, extra_json_schema={"pattern": "^[ -~]*$"}),
+]
 """1-128 printable ASCII characters; the decoder checks the length, the edge the characters."""
 Word = Annotated[str, Meta(max_length=ID_LENGTH_MAX)]
 Text = Annotated[str, Meta(max_length=TEXT_LENGTH_MAX)]

@@ -196,7 +196,9 @@ def reduce(request: AdRequest, verdict: Verdict) -> AdRequest:
         token = viewer.dosage_token  # names nobody
         viewer = NO_VIEWER if token is None else Viewer(dosage_token=token)
     elif viewer.ids and not may.use_profile:
-        viewer = msgspec.structs.replace(viewer, ids=())
+        # An id of another system may be what the viewer is looked up by, where there is no better.
+        foreign = any(each.id == viewer.id for each in viewer.ids)
+        viewer = msgspec.structs.replace(viewer, id=None if foreign else viewer.id, ids=())
     return msgspec.structs.replace(request, viewer=viewer, geo=geo, consent=NO_CONSENT_SIGNALS)
 
 

@@ -6,13 +6,22 @@ from typing import Final, NoReturn, get_args
 import msgspec
 
 from adserver.domain.errors import AdserverError, InvalidInput, Problem
-from adserver.domain.request import AdRequest, DeviceType, ForeignId, Intent
+from adserver.domain.request import (
+    NO_CONSENT_SIGNALS,
+    AdRequest,
+    Consent,
+    DeviceType,
+    ForeignId,
+    Intent,
+)
 
 _DECODE: Final = msgspec.json.Decoder(AdRequest).decode
 _ENUMS: Final[dict[str, tuple[str, ...]]] = {
     "$.device.type": get_args(DeviceType),
     "$.moment.intent": get_args(Intent),
 }
+_SIGNAL_NAMES: Final = frozenset({"consent", *Consent.__struct_fields__})
+_SIGNALS: Final = tuple(f'"{name}"'.encode() for name in sorted(_SIGNAL_NAMES))
 ID_EXPECTATION: Final = "Expected 1 to 128 printable ASCII characters"
 
 
@@ -35,7 +44,7 @@ def parse(body: bytes) -> AdRequest:
         if not body.isascii():
             body.decode()  # the decoder skips unknown fields without looking at their bytes
     except msgspec.ValidationError as error:
-        raise _invalid(str(error)) from None
+        request = _with_whole_numbers(body, error)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         _refuse(body, str(error))
     viewer, placement = request.viewer, request.placement
@@ -45,6 +54,8 @@ def parse(body: bytes) -> AdRequest:
         raise InvalidInput("ad request", [Problem("$.viewer.id", ID_EXPECTATION)])
     if viewer.ids:
         _check_foreign(viewer.ids)
+    if request.consent is not NO_CONSENT_SIGNALS:
+        _check_said_once(body)
     return request
 
 
@@ -61,6 +72,42 @@ def _check_foreign(ids: tuple[ForeignId, ...]) -> None:
                 raise InvalidInput("ad request", [problem])
 
 
+def _with_whole_numbers(body: bytes, refusal: msgspec.ValidationError) -> AdRequest:
+    """Decode once more with 640.0 as 640: in JSON they are the same number, to the decoder not."""
+    if "got `float`" not in str(refusal):
+        raise _invalid(str(refusal)) from None
+    try:
+        return msgspec.convert(json.loads(body, parse_float=_number), AdRequest)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error)) from None
+    except (ValueError, RecursionError):
+        raise _invalid(str(refusal)) from None
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    return int(number) if number.is_integer() else number
+
+
+def _check_said_once(body: bytes) -> None:
+    """Refuse consent that is said twice: the decoder takes the last, and the first may forbid."""
+    if b"\\u" not in body and all(body.count(name) <= 1 for name in _SIGNALS):
+        return
+    twice: list[str] = []
+
+    def note(pairs: list[tuple[str, object]]) -> None:
+        names = [name for name, _ in pairs if name in _SIGNAL_NAMES]
+        twice.extend(name for name in names if names.count(name) > 1)
+
+    try:
+        json.loads(body, object_pairs_hook=note, parse_int=str)
+    except RecursionError:
+        raise BadJson("nested too deeply to tell whether consent is said once") from None
+    if twice:
+        problem = Problem("$.consent", f"Expected `{twice[0]}` once")
+        raise InvalidInput("ad request", [problem])
+
+
 def _invalid(message: str) -> InvalidInput:
     """Take the decoder's sentence apart: ``Expected `int`, got `str` - at `$.path```."""
     expectation, _, path = message.partition(" - at `")
@@ -71,11 +118,15 @@ def _invalid(message: str) -> InvalidInput:
 
 
 def _refuse(body: bytes, reason: str) -> NoReturn:
-    """Not JSON; but where only NaN or Infinity spoils it, say which field has it."""
+    """Not JSON; but say what spoils it, where the decoder does not or only a number is wrong."""
     not_a_number = object()
     try:
         document = json.loads(body, parse_constant=lambda _: not_a_number)
         path = _find(document, not_a_number, "$")
+        if path is None:
+            json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise BadJson("A string holds half of a surrogate pair") from None
     except (ValueError, RecursionError):
         path = None
     if path is None:

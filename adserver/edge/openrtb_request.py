@@ -71,6 +71,8 @@ _LAST_POD: Final = -1
 _MICROS: Final = 1_000_000
 _MICROS_MAX: Final = 10**15
 _SECONDS_MAX: Final = 86_400
+_LONGEST_S: Final = 600
+"""Longest variant a catalogue may hold."""
 _PIXELS_MAX: Final = 65_535
 _TAXONOMY_MAX: Final = 65_535
 _OUT_OF_HOME: Final = 8
@@ -215,7 +217,7 @@ def opportunity(
         consent=_consent(asked.regs or _NO_REGS, user, device),
         content=_content(channel, device),
         device=Device(
-            type=_DEVICES.get(device.devicetype or 0),
+            type=_DEVICES.get(int(device.devicetype or 0)),
             os=_word(device.os),
             ua=(device.ua or "")[:TEXT_LENGTH_MAX] or None,
         ),
@@ -223,7 +225,7 @@ def opportunity(
         player=_player(video),
         terms=_terms(asked, imp, video, floor),
     )
-    return Opportunity(imp.id, viewer_request, protocol, imp.exp)
+    return Opportunity(imp.id, viewer_request, protocol, _within(imp.exp, _SECONDS_MAX))
 
 
 def _floor_cpm_micros(imp: Imp, video: Video) -> int:
@@ -232,7 +234,7 @@ def _floor_cpm_micros(imp: Imp, video: Video) -> int:
     Floors by length and by second would need the length of what is chosen; taking the highest of
     them can cost a bid, and never makes one that is too low.
     """
-    longest = _longest_s(video) or 0
+    longest = _longest_s(video) or _LONGEST_S
     floors = [imp.bidfloor, (video.mincpmpersec or 0.0) * longest]
     floors += [row.bidfloor for row in video.durfloors or ()]
     highest = max((floor for floor in floors if floor and math.isfinite(floor)), default=0.0)
@@ -240,7 +242,7 @@ def _floor_cpm_micros(imp: Imp, video: Video) -> int:
     return min(max(math.ceil(round(highest * _MICROS, 3)), 0), _MICROS_MAX)
 
 
-def _longest_s(video: Video) -> int | None:
+def _longest_s(video: Video) -> float | None:
     if video.rqddurs:
         return max(video.rqddurs)
     limits = [limit for limit in (video.maxduration, video.poddur) if limit and limit > 0]
@@ -263,7 +265,7 @@ def _protocol(video: Video, versions: Iterable[str]) -> int | None:
 def _player(video: Video) -> Player:
     lengths = [length for length in video.rqddurs or () if length > 0]
     longest = _longest_s(video)
-    shortest = min(lengths) if lengths else video.minduration
+    shortest = min(lengths) if lengths else min(video.minduration or 0, _SECONDS_MAX)
     return Player(
         width=_within(video.w, _PIXELS_MAX),
         height=_within(video.h, _PIXELS_MAX),
@@ -275,19 +277,18 @@ def _player(video: Video) -> Player:
 
 
 def _terms(asked: BidRequest, imp: Imp, video: Video, floor_cpm_micros: int) -> Terms:
-    categories = asked.cattax or 1
     return Terms(
         auction=SECOND_PRICE if asked.at in (None, SECOND_PRICE) else FIRST_PRICE,
         test=bool(asked.test),
         floor_cpm_micros=floor_cpm_micros,
         secure=bool(imp.secure),
-        durations_s=tuple(sorted({length for length in video.rqddurs or () if length > 0})),
+        durations_s=tuple(sorted({int(length) for length in video.rqddurs or () if length > 0})),
         bitrate_kbps_min=_within(video.minbitrate, _MICROS_MAX),
         bitrate_kbps_max=_within(video.maxbitrate, _MICROS_MAX),
         blocked_advertisers=tuple(asked.badv or ()),
         blocked_categories=tuple(asked.bcat or ()),
         allowed_categories=tuple(asked.acat or ()),
-        cattax=categories if 0 < categories <= _TAXONOMY_MAX else 1,
+        cattax=_within(asked.cattax, _TAXONOMY_MAX) or 1,
         blocked_seats=tuple(asked.bseat or ()),
         allowed_seats=tuple(asked.wseat or ()),
         languages=tuple(asked.wlang or asked.wlangb or ()),
@@ -347,7 +348,7 @@ def _content(channel: Channel, device: Gadget) -> Content:
         id=_word(program.id),
         title=(program.title or "")[:TEXT_LENGTH_MAX] or None,
         categories=_words(categories or ()),
-        cattax=cattax if cattax and 0 < cattax <= _TAXONOMY_MAX else 1,
+        cattax=_within(cattax, _TAXONOMY_MAX) or 1,
         keywords=_words(keywords),
         language=_word(program.language or program.langb or device.language or device.langb),
         duration_s=_within(program.len, _SECONDS_MAX),
@@ -378,5 +379,5 @@ def _words(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(words[:LIST_LENGTH_MAX])
 
 
-def _within(number: int | None, high: int) -> int | None:
-    return number if number is not None and 0 <= number <= high else None
+def _within(number: float | None, high: int) -> int | None:
+    return int(number) if number is not None and 0 <= number <= high else None

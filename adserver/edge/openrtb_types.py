@@ -1,8 +1,8 @@
 """The OpenRTB 2.6 bid request as msgspec types: bytes → ``BidRequest``.
 
 Only fields that matter to a decision are declared; everything else is skipped unread, ``ext`` and
-addresses included. What is declared is taken leniently ("640" and 640.0 are 640) but not wrongly:
-a field of another kind makes the whole request malformed. Section numbers are those of the
+addresses included; of what is declared, a field of another kind makes the whole request malformed.
+Section numbers are those of the
 OpenRTB 2.6 specification.
 """
 
@@ -15,8 +15,11 @@ from adserver.domain.errors import AdserverError
 
 Name = Annotated[str, Meta(min_length=1)]
 Words = list[str] | None
-Numbers = list[int] | None
-Flag = int | bool | None
+Float = Annotated[float, Meta(ge=-1e15, le=1e15)]
+Number = Float | None
+"""Also where the specification has an integer: some write 640.0."""
+Numbers = list[Float] | None
+Flag = Float | bool | None
 """0 or 1 by the specification; some write true."""
 
 
@@ -27,34 +30,34 @@ class Malformed(AdserverError):
 class DurationFloor(Struct):
     """3.2.35: a floor for creatives of some lengths."""
 
-    mindur: int | None = None
-    maxdur: int | None = None
-    bidfloor: float | None = None
+    mindur: Number = None
+    maxdur: Number = None
+    bidfloor: Number = None
 
 
 class Video(Struct):
     """3.2.7."""
 
     mimes: Words = None
-    minduration: int | None = None
-    maxduration: int | None = None
-    startdelay: int | None = None
-    poddur: int | None = None
+    minduration: Number = None
+    maxduration: Number = None
+    startdelay: Number = None
+    poddur: Number = None
     protocols: Numbers = None
-    protocol: int | None = None
-    w: int | None = None
-    h: int | None = None
-    podid: str | int | None = None
-    podseq: int | None = None
+    protocol: Number = None
+    w: Number = None
+    h: Number = None
+    podid: str | float | None = None
+    podseq: Number = None
     rqddurs: Numbers = None
-    placement: int | None = None
-    plcmt: int | None = None
-    linearity: int | None = None
+    placement: Number = None
+    plcmt: Number = None
+    linearity: Number = None
     skip: Flag = None
-    mincpmpersec: float | None = None
+    mincpmpersec: Number = None
     battr: Numbers = None
-    minbitrate: int | None = None
-    maxbitrate: int | None = None
+    minbitrate: Number = None
+    maxbitrate: Number = None
     durfloors: list[DurationFloor] | None = None
 
 
@@ -70,10 +73,10 @@ class Imp(Struct):
     id: Name
     video: Video | None = None
     tagid: str | None = None
-    bidfloor: float | None = None
+    bidfloor: Number = None
     bidfloorcur: str | None = None
     secure: Flag = None
-    exp: int | None = None
+    exp: Number = None
     pmp: Pmp | None = None
 
 
@@ -83,12 +86,12 @@ class Program(Struct):
     id: str | None = None
     title: str | None = None
     cat: Words = None
-    cattax: int | None = None
+    cattax: Number = None
     keywords: str | None = None
     kwarray: Words = None
     language: str | None = None
     langb: str | None = None
-    len: int | None = None
+    len: Number = None
 
 
 class Channel(Struct):
@@ -98,14 +101,14 @@ class Channel(Struct):
     cat: Words = None
     sectioncat: Words = None
     pagecat: Words = None
-    cattax: int | None = None
+    cattax: Number = None
 
 
 class Place(Struct):
     """3.2.19, Geo."""
 
-    lat: float | None = None
-    lon: float | None = None
+    lat: Number = None
+    lon: Number = None
     country: str | None = None
     region: str | None = None
     city: str | None = None
@@ -118,7 +121,7 @@ class Gadget(Struct):
     dnt: Flag = None
     lmt: Flag = None
     ua: str | None = None
-    devicetype: int | None = None
+    devicetype: Number = None
     os: str | None = None
     language: str | None = None
     langb: str | None = None
@@ -184,8 +187,8 @@ class BidRequest(Struct):
     device: Gadget | None = None
     user: User | None = None
     test: Flag = None
-    at: int | None = None
-    tmax: int | None = None
+    at: Number = None
+    tmax: Number = None
     wseat: Words = None
     bseat: Words = None
     cur: Words = None
@@ -193,12 +196,12 @@ class BidRequest(Struct):
     wlangb: Words = None
     acat: Words = None
     bcat: Words = None
-    cattax: int | None = None
+    cattax: Number = None
     badv: Words = None
     regs: Regs | None = None
 
 
-_DECODE: Final = msgspec.json.Decoder(BidRequest, strict=False).decode
+_DECODE: Final = msgspec.json.Decoder(BidRequest).decode
 
 
 def parse(body: bytes) -> BidRequest:

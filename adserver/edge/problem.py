@@ -43,7 +43,7 @@ KINDS = (
 )  # fmt: skip
 
 
-class Document(Struct, omit_defaults=True):
+class ProblemDetails(Struct, omit_defaults=True):
     """The body: the kind, what happened here, and for a field its path and what was expected."""
 
     type: str
@@ -56,7 +56,7 @@ class Document(Struct, omit_defaults=True):
 
 def render(kind: Kind, detail: str = "", problem: Problem | None = None) -> bytes:
     """One problem as JSON; the field's path and expectation when it concerns a field."""
-    document = Document(kind.type, kind.title, kind.status, detail or kind.title)
+    document = ProblemDetails(kind.type, kind.title, kind.status, detail or kind.title)
     if problem is not None:
         document.path, document.expected = problem.path, problem.message
         document.detail = str(problem)

@@ -1,9 +1,10 @@
 """TCF strings of version 2: what a viewer allowed, or that the string does not say.
 
-Fails closed: a string is ``None`` unless every character is base64url, every field it announces is
-there, nothing but padding follows, and no segment is unknown, empty or given twice. A prefix of a
-string is therefore the same consent or none, but for one cut between segments: those behind the
-core are optional and grant nothing.
+Fails closed: a string is ``None`` unless every character is base64url, every field its core
+announces is there and nothing but padding follows. A prefix of a string is therefore the same
+consent or none. The segments behind the core are optional and grant nothing. They are read only
+where a vendor is to be checked, for one of them may say that the viewer was not told of it; then
+one that is unknown, not whole or given twice makes the string ``None``.
 """
 
 from binascii import Error as BadBase64
@@ -96,7 +97,7 @@ def decode(text: str, vendor: int) -> Tcf | None:
         return None
     core, *others = text.encode("ascii").split(b".", SEGMENTS_MAX)
     bits = bits_of(core)
-    if bits is None:
+    if bits is None or len(others) >= SEGMENTS_MAX:
         return None
     result = np.empty(tcf.N_OUT, np.int64)
     if tcf.decode_core(_view(bits[0]), bits[1], vendor, result) == tcf.MALFORMED:
@@ -117,7 +118,7 @@ def decode(text: str, vendor: int) -> Tcf | None:
 
 
 def _disclosed(segments: list[bytes], vendor: int) -> bool | None:
-    """Say whether the viewer was told of the vendor; None when a segment is not whole.
+    """Say whether the viewer was told of the vendor; None when a segment cannot be read.
 
     A string without the segment of disclosed vendors, which TCF 2.3 asks for, says nothing against
     it; nor does an empty one, which encoders write that know no such list.
@@ -128,6 +129,8 @@ def _disclosed(segments: list[bytes], vendor: int) -> bool | None:
         bits = bits_of(segment)
         if bits is None:
             return None
+        if not vendor:
+            continue
         view = _view(bits[0])
         code = tcf.decode_segment(view, bits[1], vendor)
         if code == tcf.MALFORMED or code >> 1 in seen:

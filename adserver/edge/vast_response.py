@@ -56,7 +56,7 @@ class VastAnswers:
         parts[b"skip_event"] = layout.skip_event if offset else b""
         parts[b"skip_offset"] = _within(layout.skip_offset, offset)
         parts[b"verifications"] = _within(layout.verifications, scripts)
-        parts[b"clicks"] = _within(layout.clicks, page)
+        parts[b"clicks"] = layout.clicks if page else b""
         parts[b"files"] = _files(layout, [self._files[index] for index in files])
         return self._cut(layout.document % parts)
 

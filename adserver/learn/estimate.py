@@ -41,7 +41,7 @@ class Evidence(Struct, frozen=True):
     """float64[n]."""
     weight: Floats
     """float64[n]: probability of the logged action under the target, over its propensity; where
-    some outcomes are unknown, times ``observed.Observed.factor``."""
+    some outcomes are unknown, times how many rows each stands for (``journal.observed``)."""
     qbar: Floats
     """float64[n]: predicted reward of the target, sum over actions of probability x prediction."""
     qa: Floats

@@ -18,8 +18,6 @@ ERRORS_MAX: Final = 4.0
 """Standard errors the mean weight may be off 1."""
 ROUNDING: Final = 1e-6
 """What the mean weight may be off 1 in any case."""
-UNKNOWN_MAX: Final = 0.1
-"""Share of outcomes that may be unknown."""
 
 
 class Verdict(StrEnum):
@@ -44,15 +42,16 @@ class Judged(Struct, frozen=True):
         return "; ".join(self.reasons)
 
 
-def judge(found: Support, unknown_share: float | None = None) -> Judged:
+def judge(found: Support, refusal: str | None = None) -> Judged:
     """Judge how far a log's estimates of a target can be trusted.
 
     Parameters
     ----------
     found
         ``Estimated.support``.
-    unknown_share
-        Share of rows whose outcome is unknown; None where a log has no such notion.
+    refusal
+        Why its outcomes alone forbid an estimate, as ``journal.observed.Observed.refusal`` says
+        where too many are unknown; None when nothing does.
 
     Returns
     -------
@@ -62,8 +61,8 @@ def judge(found: Support, unknown_share: float | None = None) -> Judged:
     """
     refused, warned = _too_few(found)
     refused += _off_one(found)
-    if unknown_share is not None and not unknown_share <= UNKNOWN_MAX:
-        refused.append(f"{unknown_share:.1%} of the outcomes are unknown, over {UNKNOWN_MAX:.0%}")
+    if refusal is not None:
+        refused.append(refusal)
     if refused:
         return Judged(Verdict.REFUSE, (*refused, *warned))
     if warned:

@@ -7,9 +7,12 @@ version of HTTP, a body that is too long, a connection that is still busy) goes 
 to the same endpoint.
 """
 
+import re
+import sys
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
+from httptools import HttpParserInvalidMethodError
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from adserver.domain.errors import Broken
@@ -19,6 +22,10 @@ from adserver.serve.asgi import Answer, Headers, content
 if TYPE_CHECKING:
     from asyncio import TimerHandle
 
+SUPPORTED: Final = b"GET, HEAD, OPTIONS, POST"
+"""Of all paths together: the parser gives up before it has read the path."""
+REQUEST_LINE: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ \S+ HTTP/1\.[01]\r?\n")
+"""RFC 9112, 3; a method is any token."""
 T = TypeVar("T")
 
 
@@ -46,14 +53,27 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
 class PlainProtocol(HttpToolsProtocol):
     """HTTP whose unreadable requests are answered as every other problem is."""
 
+    _latest = b""
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came."""
+        self._latest = data
+        super().data_received(data)
+
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP, and hang up."""
-        body = problems.render(problems.BAD_REQUEST, msg)
+        """Answer what is no HTTP, or has a method nobody has heard of, and hang up."""
+        kind, allow = problems.BAD_REQUEST, b""
+        if REQUEST_LINE.match(self._latest) and isinstance(
+            sys.exception(), HttpParserInvalidMethodError
+        ):
+            kind, msg, allow = problems.METHOD_NOT_ALLOWED, "", b"allow: %b\r\n" % SUPPORTED
+        body = problems.render(kind, msg)
         head = (
-            b"HTTP/1.1 400 Bad Request\r\ncontent-type: %b\r\ncontent-length: %d\r\n"
-            b"cache-control: no-store\r\nconnection: close\r\n\r\n"
+            b"%bcontent-type: %b\r\ncontent-length: %d\r\n"
+            b"cache-control: no-store\r\nconnection: close\r\n%b\r\n"
         )
-        self.transport.write(head % (problems.MEDIA_TYPE, len(body)) + body)
+        status = STATUS_LINE[kind.status]
+        self.transport.write(head % (status, problems.MEDIA_TYPE, len(body), allow) + body)
         self.transport.close()
 
 

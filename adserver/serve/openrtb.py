@@ -137,7 +137,7 @@ class BidEndpoint:
         reason = openrtb_request.refusal(asked)
         deadline_ms = None
         if asked.tmax and asked.tmax > 0:
-            deadline_ms = min(asked.tmax - self._trade.margin_ms, 60_000)
+            deadline_ms = min(int(asked.tmax) - self._trade.margin_ms, 60_000)
             if deadline_ms < 1:
                 reason = reason or NoBid.NO_TIME
         if reason is not None:

@@ -1,7 +1,7 @@
 """``GET /v1/track/{event}?d=TOKEN``: a player reports what happened; acknowledged means durable."""
 
 import asyncio
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from starlette.types import Receive, Scope, Send
 
@@ -21,6 +21,9 @@ from adserver.serve.spending import Charged
 from adserver.viewer import codec
 from adserver.viewer.changes import add_impression
 from adserver.viewer.store import Update, keep
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 ALLOWED: Final = b"GET, OPTIONS"
 READ_BUDGET_S: Final = 1.0
@@ -67,6 +70,7 @@ class Beacons:
 
     def __init__(self, engines: Engines) -> None:
         self._engines = engines
+        self._under_way: dict[bytes, Future[bool]] = {}
 
     def now_ms(self) -> int:
         """Return the time that events are kept with."""
@@ -79,7 +83,8 @@ class Beacons:
 
         An impression costs what its token says, a bid's billing notice ``price`` nanos; of the two
         a bid pays the one that comes first. A repeat is not journaled again, but for one that comes
-        before the first is durable: who reads the journal counts (decision, event) once.
+        to another worker before the first is durable: who reads the journal counts (decision,
+        event) once.
 
         Raises
         ------
@@ -117,12 +122,27 @@ class Beacons:
             is_lost=event is EventType.LOSS,
         )
         try:
-            first = await asyncio.wrap_future(engines.journal.record(row, change))
+            first = await self._record(once, row, change)
         except NotDurable as error:
             engines.counters.add(Counter.BEACONS_UNSAVED)
             retry = (b"retry-after", b"1")
             raise asgi.Refused(problems.UNAVAILABLE, str(error), None, [retry]) from error
         engines.counters.add(Counter.BEACONS_ACCEPTED if first else Counter.BEACONS_DUPLICATE)
+
+    async def _record(self, once: bytes, row: EventRow, change: Charged) -> bool:
+        """Journal an event; one that comes while it is being written waits for that one instead.
+
+        A click is often told twice at once, by its pixel and on the way to its page.
+        """
+        under_way = self._under_way.get(once)
+        if under_way is not None:
+            await asyncio.wrap_future(under_way)
+            return False
+        future = self._under_way[once] = self._engines.journal.record(row, change)
+        try:
+            return await asyncio.wrap_future(future)
+        finally:
+            del self._under_way[once]
 
     def open(self, query: bytes, now_ms: int) -> TokenBody:
         """Return what the token carries.

@@ -43,6 +43,11 @@ class VastEndpoint:
             await asgi.preflight(send, dict(headers), ALLOWED)
         elif scope["method"] == "GET":
             await asgi.send_answer(send, await self.respond(headers, scope["query_string"], b""))
+        elif scope["method"] == "HEAD":
+            # How long the answer to a GET would be nobody knows before it is decided.
+            fixed = [*asgi.content(XML), *asgi.cross_origin(dict(headers))]
+            await send({"type": "http.response.start", "status": 200, "headers": fixed})
+            await send({"type": "http.response.body"})
         else:
             cors = asgi.cross_origin(dict(headers))
             empty = self._empty(vast_request.parse(scope["query_string"]).version)

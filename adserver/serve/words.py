@@ -269,7 +269,8 @@ def _share(p: float | None) -> str:
 
 
 def _dose(dose: float) -> str:
-    return f"{dose:.2g} recent preroll{'' if dose == 1 else 's'}"
+    said = f"{dose:.2g}"
+    return f"{said} recent preroll{'' if said == '1' else 's'}"
 
 
 def _time(text: str) -> str:

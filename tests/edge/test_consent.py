@@ -2,6 +2,7 @@
 
 import itertools
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -223,6 +224,9 @@ def test_what_may_not_be_used_is_not_there_any_more():
     assert reduced({2, 3, 4, 7}).viewer == Viewer()
     assert reduced({1, 2}).viewer == Viewer(id="ml-1")
     assert reduced({1, 4}).viewer == FULL.viewer
+    borrowed = msgspec.structs.replace(FULL, viewer=Viewer(id="7", ids=FULL.viewer.ids))
+    without_profile = judge(Consent(tcf=encoded.tc_string(consents={1, 2})))
+    assert reduce(borrowed, without_profile).viewer == Viewer()
     assert reduced({1, 4}).geo.lat == 51.9
     assert reduced({1, 4}, {1}).geo == FULL.geo
     assert reduced((), {1}).geo == FULL.geo

@@ -127,6 +127,45 @@ def test_an_unknown_word_is_answered_with_the_known_ones():
         parse(spoil(device={"type": "fridge"}))
 
 
+def test_half_a_surrogate_pair_is_called_that():
+    for body in (b'{"placement": "\\ud800"}', b'{"placement": "p", "x": ["\\udc00"]}'):
+        with pytest.raises(BadJson, match="half of a surrogate pair"):
+            parse(body)
+
+
+def test_a_whole_number_is_one_however_it_is_written():
+    request = parse(b'{"placement": "p", "player": {"width": 640.0, "height": 3.6e2}, "x": 1.5}')
+    assert (request.player.width, request.player.height) == (640, 360)
+    assert type(request.player.width) is int
+    wide = b'{"placement": "p", "player": {"width": 640.0, "max_duration_s": 7.5, "height": 70000}}'
+    with pytest.raises(InvalidInput, match="height"):
+        parse(wide)
+
+
+SAID_TWICE = [
+    b'{"placement": "p", "consent": {"opt_out": true}, "consent": {}}',
+    b'{"placement": "p", "consent": {"opt_out": true}, "\\u0063onsent": {"opt_out": false}}',
+    b'{"placement": "p", "consent": {"gdpr": true, "gdpr": false}}',
+    b'{"placement": "p", "consent": {"tcf": "C", "t\\u0063f": null}}',
+]
+
+
+@pytest.mark.parametrize("body", SAID_TWICE)
+def test_consent_that_is_said_twice_is_refused(body):
+    with pytest.raises(InvalidInput, match=r"\$\.consent: Expected `\w+` once"):
+        parse(body)
+
+
+def test_consent_that_is_said_once_is_not():
+    said = b'{"x": "\\u0063onsent", "consent": {"gdpr": false}, "placement": "p", "device": {}}'
+    assert parse(said).consent.gdpr is False
+    named = b'{"placement": "p", "consent": {"gdpr": false}, "content": {"id": "consent", "title": '
+    assert parse(named + b'"gdpr"}}').content.title == "gdpr"
+    deep = b'{"placement": "\\u0070", "consent": {"gdpr": false}, "x": '
+    with pytest.raises(BadJson):
+        parse(deep + b"[" * 5000 + b"]" * 5000 + b"}")
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),

@@ -70,11 +70,7 @@ BAD = {
     "padding that is not zero": encoded.text_of(encoded.core() + "1"),
     "too long": encoded.tc_string() + "." + "Y" * tcf.READ_LENGTH_MAX,
     "an empty segment": encoded.tc_string() + ".",
-    "an unknown segment": encoded.tc_string() + "." + encoded.text_of("111" + "0" * 20),
-    "a core behind the core": encoded.tc_string() + "." + encoded.tc_string(),
-    "a segment twice": encoded.tc_string() + ".IAAA.IAAA",
     "segments beyond count": encoded.tc_string() + ".IAAA.QAAA.YAAAAAAAAAAA.IAAA",
-    "a segment cut short": encoded.tc_string() + ".IA",
     "a restriction of no kind": encoded.tc_string(restrictions=[(2, 3, {7})]),
     "a restriction of no purpose": encoded.tc_string(restrictions=[(0, 0, {7})]),
     "a restriction of purpose 25": encoded.tc_string(restrictions=[(25, 0, {7})]),
@@ -88,6 +84,20 @@ BAD = {
     ),
     "more entries than there are": encoded.text_of(encoded.core()[:-1] + "1"),
 }
+
+
+BAD_FOR_A_VENDOR = {
+    "an unknown segment": encoded.tc_string() + "." + encoded.text_of("111" + "0" * 20),
+    "a core behind the core": encoded.tc_string() + "." + encoded.tc_string(),
+    "a segment twice": encoded.tc_string() + ".IAAA.IAAA",
+    "a segment cut short": encoded.tc_string() + ".IA",
+}
+
+
+@pytest.mark.parametrize("text", BAD_FOR_A_VENDOR.values(), ids=BAD_FOR_A_VENDOR)
+def test_segments_behind_the_core_are_read_for_a_vendor(text):
+    assert tcf.decode(text, 7) is None
+    assert tcf.decode(text, 0) == tcf.decode(encoded.tc_string(), 0)
 
 
 @pytest.mark.parametrize("text", BAD.values(), ids=BAD)

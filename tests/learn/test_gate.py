@@ -18,8 +18,8 @@ SOUND = Support(
 )
 
 
-def judged(unknown_share=None, **changes):
-    return judge(replace(SOUND, **changes), unknown_share)
+def judged(refusal=None, **changes):
+    return judge(replace(SOUND, **changes), refusal)
 
 
 @pytest.mark.parametrize(
@@ -38,13 +38,11 @@ def judged(unknown_share=None, **changes):
         ({"weight_mean": 0.9599}, Verdict.REFUSE),
         ({"weight_mean": 1.0 + 9e-7, "weight_error": 0.0}, Verdict.OK),
         ({"weight_mean": 1.0 + 2e-6, "weight_error": 0.0}, Verdict.REFUSE),
-        ({"unknown_share": 0.1}, Verdict.OK),
-        ({"unknown_share": 0.1001}, Verdict.REFUSE),
+        ({"refusal": "12.0% of what began has no known end, over 10 %"}, Verdict.REFUSE),
         ({"ess": math.nan}, Verdict.REFUSE),
         ({"weight_mean": math.nan}, Verdict.REFUSE),
         ({"weight_mean": math.inf, "weight_error": math.nan}, Verdict.REFUSE),
         ({"weight_error": math.nan}, Verdict.REFUSE),
-        ({"unknown_share": math.nan}, Verdict.REFUSE),
     ],
 )
 def test_every_edge(changes, verdict):
@@ -55,12 +53,12 @@ def test_every_edge(changes, verdict):
 
 
 def test_all_reasons_are_given_and_the_worst_verdict_wins():
-    found = judged(ess=300.0, weight_mean=0.5, unknown_share=0.5)
+    found = judged(ess=300.0, weight_mean=0.5, refusal="half of it is unknown")
     assert found.verdict is Verdict.REFUSE
     weight, unknown, few = found.reasons
     assert "mean weight is 0.5" in weight
     assert "never did" in weight
-    assert "50.0% of the outcomes are unknown" in unknown
+    assert unknown == "half of it is unknown"
     assert "300.0, below 1,000 and 3.0% of 10,000 rows" in few
     assert found.why == "; ".join(found.reasons)
 

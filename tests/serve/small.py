@@ -115,6 +115,10 @@ class Running:
         """Make one request."""
         return self.runner.run(self._client.request(method, path, **parts))
 
+    async def soon(self, path: str) -> httpx.Response:
+        """Make one GET request among others of its kind."""
+        return await self._client.get(path)
+
     def get(self, path: str, **parts: Any) -> httpx.Response:
         """Make one GET request."""
         return self.request("GET", path, **parts)

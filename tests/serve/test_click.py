@@ -166,10 +166,12 @@ def test_the_way_on_does_not_depend_on_the_journal(shop, monkeypatch):
         assert "adserver_beacons_accepted_total 1.0" in api.get("/metrics").text
 
 
-def test_in_vast_the_page_stands_beside_a_tracker(shop):
+def test_in_vast_a_click_is_counted_once_whatever_the_player_does(shop):
     with running(shop) as api:
         document = api.get(f"/v1/vast?placement={PLACEMENT}&viewer=likes-north").text
         clicked = document.partition("<ClickTracking><![CDATA[")[2].partition("]]>")[0]
-        assert "https://shop.example/north-1" in document.partition("<ClickThrough>")[2]
+        followed = document.partition("<ClickThrough><![CDATA[")[2].partition("]]>")[0]
+        led = api.get(followed.removeprefix("http://127.0.0.1:8080"))
+        assert led.headers["location"].startswith("https://shop.example/north-1")
         assert api.get(clicked.removeprefix("http://127.0.0.1:8080")).status_code == 204
     assert [row.variant for row in clicks(shop)] == ["north-1"]

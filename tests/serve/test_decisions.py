@@ -10,7 +10,7 @@ import pytest
 from adserver.journal.reader import JournalReader
 from adserver.journal.schema import DecisionRow
 from adserver.serve.auth import Bearers
-from adserver.serve.openapi import Nothing, Show
+from adserver.serve.openapi_types import Nothing, Show
 from tests.serve.small import PLACEMENT, VIEWERS, Running, fill, problem_of, running, settings_of
 
 CLOSED = [

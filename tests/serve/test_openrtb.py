@@ -81,6 +81,7 @@ MALFORMED = [
     b'{"id": "1", "imp": [{"id": "1", "video": []}]}',
     b'{"id": "1", "imp": [{"id": "1", "bidfloor": "dear"}]}',
     b'{"id": "1", "imp": [{"id": "1"}], "badv": "ford.com"}',
+    b'{"id": "1", "imp": [{"id": "1", "video": {"mimes": ["video/mp4"], "w": "640"}}]}',
     b'{"id": "1", "imp": [{"id": "1"}], "regs": {"gdpr": "perhaps"}}',
     b'{"id": "1", "imp": [{"id": "1"}], "x": "\xff"}',
     b'{"id": "1", "imp": [{"id": "1"}]} {}',
@@ -122,7 +123,7 @@ def test_gzip(exchange):
 
 
 def test_numbers_as_others_write_them(exchange):
-    request = asked(video={"w": 640.0, "h": "480"}, tmax="500", test=False, device={"dnt": "0"})
+    request = asked(video={"w": 640.0, "h": 480.0}, tmax=500.0, test=False, device={"dnt": False})
     bid = offer(exchange, request).json()["seatbid"][0]["bid"][0]
     assert (bid["w"], bid["h"]) == (640, 360)
 

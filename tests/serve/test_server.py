@@ -200,6 +200,30 @@ def test_a_new_key_is_followed_without_a_restart_and_old_tokens_stay_good(shop):
         assert until(lambda: key_id(server.decide("likes-east")) == 3, 5)
 
 
+def test_a_method_nobody_has_heard_of_is_not_allowed(shop):
+    with served(shop, "--port", "0") as server:
+        for path in (b"/livez", b"/v1/decisions"):
+            with socket.create_connection(("127.0.0.1", server.port), timeout=30) as raw:
+                raw.sendall(b"BREW " + path + b" HTTP/1.1\r\nhost: a\r\n\r\n")
+                head, _, body = raw.recv(65_536).partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 405 ")
+            assert b"\r\nallow: GET, HEAD, OPTIONS, POST" in head
+            assert json.loads(body)["type"] == "urn:adserver:problem:method-not-allowed"
+
+
+def test_a_head_of_vast_claims_no_length(shop):
+    with (
+        served(shop, "--port", "0") as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=30) as raw,
+    ):
+        raw.sendall(b"HEAD /v1/vast HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+        answer = raw.recv(65_536)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"application/xml" in answer
+    assert b"content-length" not in answer.lower()
+    assert answer.endswith(b"\r\n\r\n")
+
+
 def test_garbage_is_answered_as_a_problem(shop):
     with served(shop, "--port", "0") as server:
         with socket.create_connection(("127.0.0.1", server.port), timeout=30) as raw:

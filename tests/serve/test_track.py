@@ -1,5 +1,6 @@
 """Beacons: ours are counted once and durable, all others refused."""
 
+import asyncio
 from concurrent.futures import Future
 
 import pytest
@@ -58,6 +59,21 @@ def test_a_repeat_is_acknowledged_and_counts_once(shop):
     (impression,) = record(shop, "likes-east").impressions
     assert impression.campaign == key32("campaign", "trailers")
     assert impression.creative == key32("creative", "east")
+
+
+def test_a_click_told_by_its_pixel_and_on_its_way_at_once_is_journaled_once(shop):
+    with running(shop) as api:
+        answer = api.decide("likes-east")
+        pixel = answer["tracking_url"].replace("{event}", "click")
+        paths = [url.removeprefix("http://127.0.0.1:8080") for url in (pixel, answer["click_url"])]
+
+        async def both():
+            return await asyncio.gather(*(api.soon(path) for path in paths))
+
+        assert [each.status_code for each in api.runner.run(both())] == [204, 302]
+        metrics = api.get("/metrics").text
+    assert [row.event.word for row in events(shop)] == ["click"]
+    assert "adserver_beacons_duplicate_total 1.0" in metrics
 
 
 def test_an_impression_reaches_the_next_decision(data):

@@ -12,7 +12,6 @@ import pytest
 from adserver.learn.estimate import Evidence, estimate
 from adserver.learn.gate import Verdict, judge
 from adserver.learn.logistic import sigmoid
-from adserver.learn.observed import stand_in
 from adserver.worlds.dice import throw
 from adserver.worlds.synthetic import Size, build_synthetic
 from tests.statistics.bandit import Bandit, best_above, inverse_gap, with_nothing
@@ -53,13 +52,12 @@ class Population:
             target=best_above(self.expected, 0.0),
         )
         self.truth = self.bandit.value(self.expected)
-        self.last_shown = np.zeros(0, bool)
 
     def log(self, dice, rows):
         """Let the logging policy choose in some contexts, and the law answer."""
         arms = self.bandit.choose(dice.random(CONTEXTS))[rows]
         luck = dice.random(len(rows))
-        self.last_shown = shown = arms < ARMS
+        shown = arms < ARMS
         at = rows, np.minimum(arms, ARMS - 1)
         complete = luck < self.complete[at]
         annoyed = luck > 1.0 - self.annoyed[at]
@@ -117,37 +115,6 @@ def test_propensities_that_are_not_those_of_the_log_are_refused(population):
     log = population.log(dice, dice.integers(0, CONTEXTS, ROWS))
     wrong = Evidence(log.reward, 2.0 * log.weight, log.qbar, log.qa)
     assert judge(estimate([wrong])[0].support).verdict is Verdict.REFUSE
-
-
-def test_outcomes_never_heard_of_are_stood_in_for(population):
-    """Of half the viewers every other outcome is lost; what leaves those out is off."""
-    dice = throw(SEED + 4)
-    lossy = population.viewer % 2
-    found = {"stood in for": [], "left out": []}
-    unknown = []
-    for _ in range(REPEATS):
-        rows = dice.integers(0, CONTEXTS, ROWS)
-        log, shown = population.log(dice, rows), population.last_shown
-        known = ~shown | (dice.random(ROWS) >= lossy[rows] / 2)
-        observed = stand_in(shown, known, lossy[rows])
-        unknown.append(observed.unknown_share)
-        heard = np.where(known, log.reward, np.nan)  # what is not known cannot be used
-        reward = np.nan_to_num(heard)
-        ways = {
-            "stood in for": Evidence(reward, log.weight * observed.factor, log.qbar, log.qa),
-            "left out": Evidence(*(each[known] for each in (heard, log.weight, log.qbar, log.qa))),
-        }
-        for way, evidence in ways.items():
-            (each,) = estimate([evidence])
-            found[way].append([each.value(name) for name in ESTIMATORS])
-    assert 0.2 < np.mean(unknown) < 0.3
-    off = {
-        way: (np.mean(values, axis=0) - population.truth)
-        / (np.std(values, axis=0, ddof=1) / np.sqrt(REPEATS))
-        for way, values in found.items()
-    }
-    assert np.abs(off["stood in for"]).max() < 4
-    assert np.abs(off["left out"]).max() > 6
 
 
 def test_intervals_of_viewers_need_clusters(population):

@@ -1,7 +1,8 @@
 """Estimates from a simulated server's journal, against what its viewers' law makes true.
 
-A day of the real server under exploration, nothing lost; its journal joined; the decisions drawn
-again from their logged shortlists under other rules. The reward is a view to the end, predicted by
+A day of the real server under exploration, a beacon in twenty lost; its journal joined, what is
+unknown made up for by its like; the decisions drawn again from their logged shortlists under other
+rules. The reward is a view to the end, predicted by
 the model in force when it was logged. What a rule is worth is known of every decision: the law's
 probabilities at the viewer's dose of that moment.
 
@@ -18,6 +19,7 @@ from msgspec.structs import replace
 
 from adserver.cli.sandbox import Sandbox
 from adserver.domain.decision import IdRow, ValueRow
+from adserver.journal.observed import Observed
 from adserver.journal.outcomes import Outcomes
 from adserver.journal.schema import DecisionRow, decision_of
 from adserver.journal.segment import SegmentWriter
@@ -31,6 +33,7 @@ from kernels import choice
 from tests.journal.rows import framed
 
 SEED = 5
+LOSSY = replace(NO_FAULTS, beacon_lost=0.05)
 SCALE = Scale(viewers=300, requests=5_000, campaigns=16, variants=96)
 EXPLORING = replace(POLICY, gamma_max=12.0, surprise=0.1, epsilon=0.05)
 PARTS = 40
@@ -41,7 +44,7 @@ RULES = {
     "no surprises": {"surprise": 0.0, "epsilon": 0.0},
 }
 """What is judged: other rules for the same shortlists, which do nothing that was never logged."""
-HIGHER_BAR = {"bar": 0.1}
+HIGHER_BAR = {"bar": 0.3}
 """Where no candidate of the first tier reaches it, the second tier's turn comes: never logged."""
 
 
@@ -103,6 +106,9 @@ class Day:
 
     rows: list[DecisionRow]
     reward: np.ndarray
+    stands_for: np.ndarray
+    """How many decisions each one counts as; 0 where its outcome is unknown."""
+    observed: Observed
     expected: list[np.ndarray]
 
 
@@ -111,22 +117,25 @@ def day(tmp_path_factory):
     """Live a day, write its journal, join it."""
     directory = tmp_path_factory.mktemp("day")
     market = build_market(SEED, SCALE, SeededEntropy(SEED, b"records"), EXPLORING)
-    server = Journaled(market, directory, NO_FAULTS)
-    run = Witnessed(market, server, server.clock, NO_FAULTS)
+    server = Journaled(market, directory, LOSSY)
+    run = Witnessed(market, server, server.clock, LOSSY)
     run.run()
     server.close()
     writer = SegmentWriter(directory / "journal", 0)
     writer.append(framed(*server.rows), market.start_ms)
     writer.close()
-    rows, rewards = [], []
-    for batch in Outcomes(directory / "journal", now_ms=market.start_ms + 10**9):
-        rows += batch.rows
-        rewards += batch.complete.tolist()
-    drawn = [i for i, row in enumerate(rows) if row.drawn]
+    batches = list(Outcomes(directory / "journal", now_ms=market.start_ms + 10**9))
+    observed = Observed()
+    for batch in batches:
+        observed.add(batch)
+    rows = [row for batch in batches for row in batch.rows]
+    drawn = np.array([row.drawn for row in rows])
     return Day(
-        [rows[i] for i in drawn],
-        np.array([rewards[i] for i in drawn], float),
-        [run.witness.expected[rows[i].decision_id] for i in drawn],
+        [row for row in rows if row.drawn],
+        np.concatenate([batch.complete for batch in batches])[drawn].astype(float),
+        np.concatenate([observed.weights(batch) for batch in batches])[drawn],
+        observed,
+        [run.witness.expected[row.decision_id] for row in rows if row.drawn],
     )
 
 
@@ -135,13 +144,13 @@ def redrawn(row, *, bar=0.0, gamma=None, surprise=None, epsilon=None):
     logged = decision_of(row)
     settings, result = np.zeros(choice.N_SETTINGS), np.zeros(choice.N_RESULTS)
     settings[choice.DOSE_PART] = logged.dose_part + bar
-    settings[choice.EXPLORATION] = logged.exploration
-    settings[choice.GAMMA] = logged.gamma if gamma is None else gamma
-    settings[choice.EPSILON] = logged.epsilon if epsilon is None else epsilon
+    settings[choice.EXPLORATION] = logged.rules.exploration
+    settings[choice.GAMMA] = logged.rules.gamma if gamma is None else gamma
+    settings[choice.EPSILON] = logged.rules.epsilon if epsilon is None else epsilon
     settings[choice.SURPRISE_SHARE] = logged.surprise_share if surprise is None else surprise
-    settings[choice.SURPRISE_BAND] = logged.surprise_band
+    settings[choice.SURPRISE_BAND] = logged.rules.surprise_band
     values = logged.values.copy()
-    choice.choose_arm(values.shape[1], logged.ids, values, settings, result)
+    choice.choose_arm(values.shape[1], logged.ids.copy(), values, settings, result)
     return np.append(values[ValueRow.PROPENSITY].astype(float), result[choice.P_NOTHING])
 
 
@@ -154,7 +163,7 @@ def judged(day, rule):
         weight[i] = target[row.chosen] / row.propensity  # nothing is -1, and stands last
         qbar[i], qa[i] = target @ predicted, predicted[row.chosen]
         worth[i] = target @ day.expected[i]
-    return Evidence(day.reward, weight, qbar, qa), worth
+    return Evidence(day.reward, weight * day.stands_for, qbar, qa), worth
 
 
 def part_of(evidence, rows):
@@ -167,14 +176,16 @@ def test_the_day_has_enough_of_everything(day):
     assert 0.2 < shown.mean() < 0.95
     assert sum(row.surprise for row in day.rows) > 50
     assert 0.2 < day.reward[shown].mean() < 0.8
+    assert 0.03 < day.observed.unknown_share < 0.07
     assert not day.reward[~shown].any()
 
 
 def test_the_law_is_the_law(day):
     """The views to the end are as many as the law expects, within four standard errors."""
     p = np.array([day.expected[i][row.chosen] for i, row in enumerate(day.rows)])
-    error = np.sqrt((p * (1 - p)).sum())
-    assert day.reward.sum() == pytest.approx(p.sum(), abs=4 * error)
+    error = np.sqrt((p * (1 - p) * day.stands_for).sum())
+    assert day.reward @ day.stands_for == pytest.approx(p.sum(), abs=4 * error)
+    assert day.reward.sum() < p.sum() - 2 * error  # what was lost
 
 
 @pytest.fixture(scope="module")
@@ -184,10 +195,10 @@ def evidence(day):
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_a_day_tells_what_another_rule_is_worth(evidence, rule):
+def test_a_day_tells_what_another_rule_is_worth(day, evidence, rule):
     log, worth = evidence[rule]
     (found,) = estimate([log])
-    assert judge(found.support).verdict is Verdict.OK
+    assert judge(found.support, day.observed.refusal).verdict is Verdict.OK
     for name in ("dr", "snips", "ips"):
         low, high = found.interval(name)
         assert high - low < 0.06

@@ -197,4 +197,5 @@ def _heading(width: int) -> str:
 
 def _line(row: dict[str, Any], width: int) -> str:
     mark = "" if row["same"] else "   <- differs"
-    return f"  {row['what']:32}{row['logged']!s:{width}}  {row['replayed']}{mark}"
+    before, after = ("none" if row[side] is None else row[side] for side in ("logged", "replayed"))
+    return f"  {row['what']:32}{before!s:{width}}  {after}{mark}"

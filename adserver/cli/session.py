@@ -1,17 +1,19 @@
 """What every command shares: the settings, and one way to answer in text or JSON."""
 
-import json
 import sys
 from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
+import orjson
 
 from adserver.cli.root import JSON_KEY
 from adserver.domain.errors import InvalidInput, Problem
 from adserver.settings import Settings, load
+
+_OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
 
 class Session:
@@ -37,7 +39,8 @@ class Session:
 
     def show(self, data: Mapping[str, Any], text: str) -> None:
         """Print the result: the data with ``--json``, else the text."""
-        print(json.dumps(data, ensure_ascii=False) if self.as_json else text)
+        # JSON has no NaN: what there is none of is null, as in the server's answers.
+        print(orjson.dumps(data, option=_OPTIONS).decode() if self.as_json else text)
 
     def say(self, text: str) -> None:
         """Tell the reader what is going on, on stderr; nothing with ``--json``."""

@@ -156,7 +156,8 @@ def _word(decision: Decision) -> str:
 
 def _single(what: str, logged: float | None, again: float, near: float = 0.0) -> Compared:
     before = math.nan if logged is None else logged
-    return Compared(what, logged, again, _close(before, again, near))
+    first, second = (None if math.isnan(number) else number for number in (before, again))
+    return Compared(what, first, second, _close(before, again, near))
 
 
 def _arrays(what: str, logged: NDArray[Any], again: NDArray[Any], near: float = NEAR) -> Compared:

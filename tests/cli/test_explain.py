@@ -142,7 +142,9 @@ def test_past_decisions_replay(run, made, name):
     answer = made[1][name]
     told = run("decide", "--replay", answer["decision_id"])
     assert told.endswith("The same decision.\n")
-    data = json.loads(run("decide", "--replay", answer["decision_id"], "--json"))
+    assert "nan" not in told.split()
+    replayed = run("decide", "--replay", answer["decision_id"], "--json")
+    data = json.loads(replayed, parse_constant=pytest.fail)  # NaN is no JSON
     assert (data["same"], data["drawn"]) == (True, True)
     chosen = next(row for row in data["from_shortlist"] if row["what"] == "chosen")
     assert chosen["logged"] == chosen["replayed"] == answer.get("variant", "nothing")

@@ -8,6 +8,7 @@ import msgspec
 from adserver.domain.errors import AdserverError, InvalidInput, Problem
 from adserver.domain.request import (
     NO_CONSENT_SIGNALS,
+    NO_TERMS,
     AdRequest,
     Consent,
     DeviceType,
@@ -56,6 +57,10 @@ def parse(body: bytes) -> AdRequest:
         _check_foreign(viewer.ids)
     if request.consent is not NO_CONSENT_SIGNALS:
         _check_said_once(body)
+    if request.terms is not NO_TERMS:
+        # Whether there is an auction, and whether it is a test, the dialect of auctions says.
+        terms = msgspec.structs.replace(request.terms, auction=0, test=False)
+        request = msgspec.structs.replace(request, terms=terms)
     return request
 
 

@@ -165,8 +165,13 @@ DESCRIBED: Final = (
     ProblemDetails,
 )  # fmt: skip
 
+OF_AUCTIONS: Final = ("auction", "test")
+"""Terms that a bid request has in a place of its own; a JSON ad request is none."""
+
 
 def components() -> dict[str, Any]:
     """Return the schema of every type in use, by its name."""
     _, schemas = msgspec.json.schema_components(DESCRIBED, ref_template=REFERENCE)
+    for name in OF_AUCTIONS:
+        del schemas["Terms"]["properties"][name]
     return dict(schemas)

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from adserver.domain.errors import InvalidInput
-from adserver.domain.request import AdRequest
+from adserver.domain.request import AdRequest, Terms
 from adserver.edge.json_request import BadJson, parse
 
 
@@ -140,6 +140,11 @@ def test_a_whole_number_is_one_however_it_is_written():
     wide = b'{"placement": "p", "player": {"width": 640.0, "max_duration_s": 7.5, "height": 70000}}'
     with pytest.raises(InvalidInput, match="height"):
         parse(wide)
+
+
+def test_terms_are_taken_but_an_auction_is_not_for_players_to_say():
+    request = parse(spoil(terms={"secure": True, "auction": 2, "test": True}))
+    assert request.terms == Terms(secure=True)
 
 
 SAID_TWICE = [

@@ -244,9 +244,6 @@ class Outcomes:
                 if len(held) >= BATCH_ROWS:
                     yield self._resolve(held, place)
                     held, begun_ms = [], segment.start_ms
-            if held and place and not final:
-                yield self._resolve(held, place)
-                held = []
         if held and place:
             yield self._resolve(held, place)
         self._heard.forget(NEVER_MS)

@@ -1,84 +1,38 @@
-"""Exported hours: whole, once, the same again, and read by what people read Parquet with."""
+"""Exported hours: whole, once, and the same again, whoever dies midway."""
 
 import fcntl
-import hashlib
-import math
 import os
-from datetime import UTC
-from pathlib import Path
 
-import duckdb
 import numpy as np
-import pandas as pd
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from msgspec.structs import replace
 
-from adserver.domain.decision import IdRow, ValueRow
 from adserver.domain.errors import Broken, InvalidInput
-from adserver.domain.event import EventType
 from adserver.journal import export as module
-from adserver.journal import outcomes, parquet
-from adserver.journal.export import HOUR_MS, export
-from adserver.journal.outcomes import GRACE_MS, LENGTH_MS_MAX, Outcome
-from adserver.journal.parquet import PARQUET_VERSION, SCHEMA, VERSION_KEY, Naming
-from adserver.journal.schema import MAY_PRECISE_GEO, MAY_USE_PROFILE, decision_row
+from adserver.journal import outcomes
+from adserver.journal.export import HOUR_MS
+from adserver.journal.outcomes import GRACE_MS, LENGTH_MS_MAX
+from adserver.journal.parquet import SCHEMA, VERSION_KEY
+from adserver.journal.segment import SEGMENT_AGE_MS_MAX, SLACK_MS
 from adserver.runtime.entropy import format_decision_id
 from tests.journal import rows as make
-from tests.journal.joined import DEADLINE_MS, LENGTH_MS, day, shown, write
-from tests.tidy import tree
-
-SAMPLES = Path(__file__).parent / "samples"
-NOW_MS = make.NOW_MS  # 17:20 UTC
-START_MS = NOW_MS // HOUR_MS * HOUR_MS
-LATER_MS = NOW_MS + 12 * HOUR_MS
-NAMING = Naming(
-    [f"v{index}" for index in range(300)],
-    [f"cr{index // 2}" for index in range(300)],
-    [f"c{index}" for index in range(300)],
+from tests.journal.exported import (
+    HOURS,
+    LATER_MS,
+    NOW_MS,
+    START_MS,
+    everything,
+    files,
+    run,
+    three_hours,
 )
-
-
-def names(versions):
-    return NAMING if versions == make.VERSIONS else None
-
-
-def run(directory, to, now_ms=LATER_MS, **more):
-    return export(directory, to, names, now_ms=now_ms, **more)
-
-
-def everything(to):
-    return duckdb.sql(
-        f"select * from read_parquet('{to}/**/*.parquet', hive_partitioning=true) order by time"  # noqa: S608
-    ).fetchall()
-
-
-def files(to):
-    return {
-        str(path.relative_to(to)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(to.rglob("*"))
-        if path.is_file()
-    }
+from tests.journal.joined import DEADLINE_MS, LENGTH_MS, day, shown, write
 
 
 @pytest.fixture
 def journal(tmp_path):
-    """Return a journal of three hours: three shown, one of a catalogue gone; one refused."""
-    directory = tmp_path / "journal"
-    played = [make.event(1, kind, NOW_MS + 9000) for kind in (EventType.START, EventType.SKIP)]
-    unnamed = decision_row(make.decision(4, 2), make.REQUEST, ("gone", "p-1", "m-1"))
-    named = replace(unnamed, pseudonym=bytes(range(16)))
-    refused = replace(make.refused(3, NOW_MS + HOUR_MS), throttled=[5, 400])
-    first = replace(shown(1, width=4), is_bid=True, may=MAY_USE_PROFILE | MAY_PRECISE_GEO)
-    write(directory, NOW_MS, first, *played, named)
-    write(directory, NOW_MS + HOUR_MS, refused)
-    write(directory, NOW_MS + 2 * HOUR_MS, shown(2, NOW_MS + 2 * HOUR_MS))
-    return directory
-
-
-HOURS = [f"day=2026-07-25/hour={hour}/decisions.parquet" for hour in (17, 18, 19)]
+    return three_hours(tmp_path / "journal")
 
 
 def test_an_hour_is_a_file(journal, tmp_path):
@@ -86,89 +40,6 @@ def test_an_hour_is_a_file(journal, tmp_path):
     assert list(files(tmp_path / "to")) == HOURS
     assert (done.files, done.rows, done.unsettled, done.kept, done.unnamed) == (3, 4, 0, 0, 1)
     assert not done.damage.any
-
-
-def test_duckdb_reads_it(journal, tmp_path):
-    run(journal, tmp_path / "to")
-    found = duckdb.sql(
-        f"""select hour, count(*), count(variant), sum(len(shortlist)),
-            max(list_max([each.propensity for each in shortlist]))
-            from read_parquet('{tmp_path}/to/**/*.parquet', hive_partitioning=true)
-            group by hour order by hour"""  # noqa: S608
-    ).fetchall()
-    assert [row[:4] for row in found] == [(17, 2, 1, 6), (18, 1, 0, 0), (19, 1, 1, 3)]
-    best = duckdb.sql(
-        f"""select each.variant, each.relevance
-            from (select unnest(shortlist) as each from '{tmp_path}/to/{HOURS[2]}')
-            order by each.relevance desc limit 1"""  # noqa: S608
-    ).fetchall()
-    scores = make.decision(2, 3).values  # noqa: PD011  (no frame's)
-    assert best == [("v4", float(scores[ValueRow.RELEVANCE, 2]))]
-
-
-def test_polars_reads_it(journal, tmp_path):
-    run(journal, tmp_path / "to")
-    found = pl.read_parquet(tmp_path / "to", hive_partitioning=True).sort("time")
-    assert found["hour"].to_list() == [17, 17, 18, 19]
-    candidates = found.explode("shortlist")["shortlist"].struct.unnest()
-    assert candidates["campaign"].drop_nulls().to_list() == [
-        *(f"c{65 + k}" for k in range(4)),
-        *(f"c{66 + k}" for k in range(3)),
-    ]
-    assert found["time"].dtype == pl.Datetime("ms")
-
-
-def test_pandas_reads_it(journal, tmp_path):
-    run(journal, tmp_path / "to")
-    found = pd.read_parquet(tmp_path / "to").sort_values("time")
-    assert found["outcome"].tolist() == ["skipped", "unplayed", "nothing", "unplayed"]
-    first = found.iloc[0]
-    assert [each["variant"] for each in first["shortlist"]] == ["v1", "v2", "v3", "v4"]
-    assert list(first["events"]) == ["start", "skip"]
-
-
-def test_a_row_holds_the_decision(journal, tmp_path):
-    run(journal, tmp_path / "to")
-    first, gone = pq.read_table(tmp_path / "to" / HOURS[0]).to_pylist()
-    made = make.decision(1, 4)
-    scores = made.values  # noqa: PD011  (no frame's)
-    for part, fields in (
-        (made, ("draw", "propensity", "p_nothing", "dose")),
-        (made.rules, ("gamma", "epsilon")),
-        (made.moment, ("intent",)),
-    ):
-        for field in fields:
-            assert first[field] == getattr(part, field), field
-    assert first["decision_id"] == format_decision_id(make.id_of(1))
-    assert first["time"].replace(tzinfo=UTC).timestamp() * 1000 == NOW_MS
-    assert (first["campaign"], first["creative"], first["variant"]) == ("c65", "cr0", "v1")
-    assert (first["action"], first["reason"], first["exploration"]) == ("show", None, "inverse_gap")
-    assert first["threshold"] == pytest.approx(scores[ValueRow.THRESHOLD, 0] + 0.05 * 1.5)
-    assert first["relevance"] == scores[ValueRow.RELEVANCE, 0]
-    assert first["counts"] == list(made.counts)
-    for place, candidate in enumerate(first["shortlist"]):
-        assert candidate["tier"] == made.ids[IdRow.TIER, place]
-        for name, row in parquet._VALUES.items():  # noqa: SLF001  (the table that is judged)
-            assert candidate[name] == scores[row, place], name
-    assert (first["outcome"], first["ended_by"], first["watched_ms"]) == ("skipped", "skip", 0)
-    assert (first["complete"], first["annoyed"]) == (False, True)
-    assert (first["is_bid"], first["may"]) == (True, ["use_profile", "precise_geo"])
-    assert (gone["variant"], gone["pseudonym"]) == (None, bytes(range(16)).hex())
-    assert [each["variant_index"] for each in gone["shortlist"]] == [4, 5]
-    (nothing,) = pq.read_table(tmp_path / "to" / HOURS[1]).to_pylist()
-    absent = ("campaign", "variant", "relevance", "threshold", "complete", "annoyed", "duration_ms")
-    assert all(nothing[name] is None for name in absent)
-    assert (nothing["action"], nothing["reason"]) == ("none", "below_threshold")
-    assert nothing["throttled"] == ["c5", None]
-
-
-def test_nan_is_null_and_no_taken_for_a_number(tmp_path):
-    row = replace(shown(1), rest_best_relevance=math.nan, rest_best_p_complete=math.nan)
-    write(tmp_path / "journal", NOW_MS, replace(row, propensity=None))
-    run(tmp_path / "journal", tmp_path / "to")
-    (found,) = pq.read_table(tmp_path / "to" / HOURS[0]).to_pylist()
-    assert found["rest_best_relevance"] is found["rest_best_p_complete"] is None
-    assert found["propensity"] is None
 
 
 def test_again_gives_the_same_files_and_touches_no_settled_one(journal, tmp_path):
@@ -189,13 +60,26 @@ def test_an_hour_is_written_until_it_is_settled(journal, tmp_path):
     begun = run(journal, tmp_path / "to", NOW_MS + 1000)
     assert (begun.files, begun.unsettled) == (3, 3)
     assert everything(tmp_path / "to")[0][SCHEMA.names.index("outcome")] == "skipped"
-    almost_ms = START_MS + 2 * HOUR_MS + LENGTH_MS_MAX + GRACE_MS
-    again = run(journal, tmp_path / "to", almost_ms + 5 * 60_000)
-    assert (again.files, again.unsettled, again.kept) == (3, 1, 0)
+    # The longest preroll decided at the hour's last moment, its last beacon, and that on the disk.
+    second_ms = START_MS + 2 * HOUR_MS + LENGTH_MS_MAX + GRACE_MS
+    second_ms += 2 * (SEGMENT_AGE_MS_MAX + SLACK_MS)
+    again = run(journal, tmp_path / "to", second_ms)
+    assert (again.files, again.unsettled, again.kept) == (3, 2, 0)
+    again = run(journal, tmp_path / "to", second_ms + 1)
+    assert (again.files, again.unsettled, again.kept) == (2, 1, 1)
     last = run(journal, tmp_path / "to")
     assert (last.files, last.rows, last.unsettled) == (1, 1, 0)
     run(journal, tmp_path / "other")
     assert files(tmp_path / "to") == files(tmp_path / "other")
+
+
+def test_an_hour_known_only_from_a_segment_of_the_hour_before_is_settled_too(tmp_path):
+    end_ms = START_MS + HOUR_MS
+    write(tmp_path / "journal", end_ms - 30_000, shown(1, end_ms - 1), shown(2, end_ms + 9))
+    begun = run(tmp_path / "journal", tmp_path / "to", end_ms + HOUR_MS // 2)
+    assert (begun.files, begun.unsettled) == (2, 1)
+    last = run(tmp_path / "journal", tmp_path / "to")
+    assert (last.files, last.rows, last.unsettled, last.kept) == (1, 1, 0, 1)
 
 
 def test_settled_hours_outlive_their_segments(journal, tmp_path):
@@ -251,7 +135,8 @@ def test_whoever_dies_midway_leaves_whole_files_and_no_double(tmp_path, monkeypa
         assert files(to) == whole
 
 
-def test_a_clock_set_back_an_hour_loses_and_doubles_nothing(tmp_path):
+def test_a_clock_set_back_an_hour_loses_and_doubles_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(outcomes, "BATCH_ROWS", 1)
     directory = tmp_path / "journal"
     write(directory, NOW_MS, shown(1))
     write(directory, NOW_MS + 2 * HOUR_MS, shown(2, NOW_MS + 2 * HOUR_MS), shown(3, NOW_MS + 5))
@@ -313,47 +198,6 @@ def test_a_damaged_file_is_written_anew(journal, tmp_path):
     (tmp_path / "to" / HOURS[1]).write_bytes(b"PAR1 rubbish")
     assert run(journal, tmp_path / "to").files == 1
     assert files(tmp_path / "to") == whole
-
-
-def sample(tmp_path):
-    """Return the directory exported from the journal's own sample; never changes."""
-    directory = tmp_path / "sampled"
-    directory.mkdir()
-    (directory / f"0-{NOW_MS}-1.seg").write_bytes((SAMPLES / "v1.seg").read_bytes())
-    run(directory, tmp_path / "of-sample")
-    return tmp_path / "of-sample" / HOURS[0]
-
-
-def test_the_sample_of_version_1_is_read_and_written_still(tmp_path):
-    kept = pq.ParquetFile(SAMPLES / "v1.parquet")
-    now = pq.ParquetFile(sample(tmp_path))
-    assert PARQUET_VERSION == 1, "keep this sample, and add one of the new version"
-    assert kept.metadata.metadata[VERSION_KEY] == b"1"
-    assert kept.schema_arrow.names == SCHEMA.names[: len(kept.schema_arrow)], "only append"
-    for column in kept.schema_arrow:
-        assert SCHEMA.field(column.name).type == column.type, column.name
-    rows, again = kept.read().to_pylist(), now.read(columns=kept.schema_arrow.names).to_pylist()
-    assert rows == again
-    assert [row["outcome"] for row in rows] == ["completed", "unplayed", "nothing"]
-    assert duckdb.sql(f"select count(*) from '{SAMPLES / 'v1.parquet'}'").fetchall() == [(3,)]  # noqa: S608
-
-
-def test_every_column_is_described_as_it_is():
-    page = tree.text(tree.ROOT / "adserver/docs/parquet.md")
-    candidate = SCHEMA.field("shortlist").type.value_type
-    expected = [
-        f"| `{field.name}` | {kind(field.type)} | {field.metadata[b'doc'].decode()} |"
-        for field in (*SCHEMA, *candidate)
-    ]
-    lines = [" ".join(line.split()) for line in page.splitlines() if line.startswith("| `")]
-    assert lines == [" ".join(line.split()) for line in expected]
-    assert [each.word for each in Outcome if f"`{each.word}`" not in page] == []
-
-
-def kind(of):
-    if pa.types.is_list(of):
-        return f"list of {kind(of.value_type)}"
-    return "candidate" if pa.types.is_struct(of) else str(of)
 
 
 def test_no_file_is_larger_than_it_need_be(tmp_path):

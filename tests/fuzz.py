@@ -45,7 +45,7 @@ def main() -> None:
         )
         try:
             wait_until(lambda: ready(port), READY_S_MAX, "not ready")
-            found = fuzz(port, token)
+            found = fuzz(port, token, data)
             failed = failures(port)
         finally:
             server.terminate()
@@ -55,8 +55,8 @@ def main() -> None:
     sys.exit(found)
 
 
-def fuzz(port: int, token: str) -> int:
-    """Return schemathesis's verdict on the server at this port."""
+def fuzz(port: int, token: str, scratch: Path) -> int:
+    """Return schemathesis's verdict on the server at this port; what it keeps stays in scratch."""
     program = shutil.which("schemathesis", path=str(Path(sys.executable).parent))
     if program is None:
         sys.exit("schemathesis is missing: pip install -e '.[fuzz]'")
@@ -72,7 +72,8 @@ def fuzz(port: int, token: str) -> int:
             *sys.argv[1:],
         ],
         check=False,
-        env=os.environ | {"SCHEMATHESIS_HOOKS": "tests.fuzz_hooks"},
+        cwd=scratch,
+        env=os.environ | {"SCHEMATHESIS_HOOKS": "tests.fuzz_hooks", "PYTHONPATH": str(ROOT.parent)},
     ).returncode
 
 

@@ -42,7 +42,7 @@ class Notes(Struct, frozen=True):
     categories: list[str]
     address: str
     """Where the catalogue says that the clips are."""
-    catalogue: str
+    catalogue: str | None
     """Version of the catalogue that says so."""
     format: Literal[2]
     """Of what the demo keeps beside the server's own files: since 2 it has a page."""
@@ -89,7 +89,7 @@ def command(
     )
     settings = replace(settings, port=free_port(settings.host, settings.port))
     fetching = None if no_fetch else fetch_aside(settings.data)
-    notes = _at_this_address(settings, _prepared(session, settings, world))
+    notes = at_this_address(settings, _prepared(session, settings, world))
     examples = _examples(settings, notes)
     write_scene(settings.data, notes.world, notes.placement, notes.categories, examples)
     trouble = None if fetching is None else fetching.trouble(FETCH_S_MAX)
@@ -151,7 +151,7 @@ def _read_notes(path: Path) -> Notes:
         ) from None
 
 
-def _at_this_address(settings: Settings, notes: Notes) -> Notes:
+def at_this_address(settings: Settings, notes: Notes) -> Notes:
     """Publish the catalogue again when it names another address than the clips now have.
 
     Not when somebody has published another catalogue since: that one is theirs.

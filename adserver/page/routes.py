@@ -32,11 +32,11 @@ PAGE: Final = "page.html"
 ALLOWED: Final = b"GET, HEAD"
 JSON: Final = b"application/json"
 CONTENT_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "media-src 'self' blob:; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-"""Nothing from anywhere else. The player styles its controls inline."""
+"""Nothing from anywhere else, and nothing inline."""
 
 
 class Story(Struct, frozen=True):

@@ -5,12 +5,25 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
+import msgspec
+import numpy as np
 import psutil
+import pytest
 
+from adserver.cli.demo import Notes, at_this_address
+from adserver.domain.model import Head, Model
+from adserver.page.scene import CATALOGUE, SOURCE
+from adserver.settings import Settings
+from adserver.start import open_versions
 from adserver.worlds.clips import SIZES
+from adserver.worlds.synthetic import Size, build_synthetic
+from adserver.worlds.world import VECTORS_FILE
+from tests.serve.small import catalogue, settings_of
 
 ADSERVER = [sys.executable, "-m", "adserver"]
 START_S_MAX = 60
@@ -83,6 +96,55 @@ def test_three_viewers_get_what_was_announced_and_a_second_start_reuses_it(tmp_p
         assert playable(ready)  # on another port, where the clips are now
     finally:
         stop(again)
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> tuple[Settings, Notes]:
+    """Prepare a directory as a first start on port 8001 leaves it."""
+    settings = settings_of(tmp_path / "data", port=8001)
+    world = build_synthetic(size=Size(viewers=2, campaigns=1, variants=3, events_per_viewer=2))
+    versions = open_versions(settings)
+    versions.publish_model(Model(complete=Head(), annoyed=Head()))
+    source = settings.data / SOURCE
+    source.mkdir()
+    (source / CATALOGUE).write_bytes(msgspec.json.encode(world.catalogue))
+    np.save(source / VECTORS_FILE, np.zeros((3, world.catalogue.dim), np.float32))
+    empty = Notes("synthetic", "", 1, 3, 2, [], [], address="", catalogue=None, format=2)
+    return settings, at_this_address(settings, empty)
+
+
+def clip_hosts(settings: Settings) -> set[str]:
+    versions = open_versions(settings)
+    catalogue = versions.read_catalogue(versions.pointer().catalogue)
+    files = catalogue.campaigns[0].creatives[0].variants[0].media
+    return {urlsplit(file.url).netloc for file in files}
+
+
+def test_a_start_on_another_port_says_where_the_clips_are_now(published):
+    settings, notes = published
+    assert clip_hosts(settings) == {"127.0.0.1:8001"}
+    assert at_this_address(settings, notes) == notes
+    moved = at_this_address(replace(settings, port=8002), notes)
+    assert clip_hosts(settings) == {"127.0.0.1:8002"}
+    assert moved.catalogue != notes.catalogue
+
+
+def test_a_catalogue_that_somebody_published_since_is_left_alone(published):
+    settings, notes = published
+    theirs = json.dumps(catalogue()).encode()
+    version = open_versions(settings).publish_catalogue(theirs, None).version
+    assert at_this_address(replace(settings, port=8002), notes) == notes
+    assert open_versions(settings).pointer().catalogue == version
+
+
+def test_a_demo_of_an_earlier_version_is_refused_in_words(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "demo.json").write_text('{"world": "synthetic", "format": 1}')
+    refused = start(data)
+    _, said = refused.communicate(timeout=START_S_MAX)
+    assert refused.returncode == 1
+    assert "delete the directory" in said
 
 
 def test_another_world_or_foreign_data_is_refused_in_words(tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from kernels._jit import I8_OUT, U1_IN, kernel
+from kernels._jit import I8_OUT, U1_IN, U1_OUT, kernel
 
 MALFORMED = -1
 """Returned for what ends too early, goes on too long or contradicts itself."""
@@ -48,6 +48,54 @@ OUT_VENDOR_INTEREST = 4
 OUT_RESTRICTED = 5
 """And the two after it: purposes not allowed, by consent only, by legitimate interest only."""
 N_OUT = 8
+
+
+BYTE = 8
+NO_DIGIT = 64
+DIGITS = np.full(256, NO_DIGIT, np.uint8)
+"""Value of every character of base64url."""
+for _value, _character in enumerate(
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+):
+    DIGITS[_character] = _value
+
+
+@kernel(types.int64(U1_IN, U1_OUT))
+def unpack(text: NDArray[np.uint8], data: NDArray[np.uint8]) -> int:
+    """How many bits a text of base64url without padding says, else ``MALFORMED``.
+
+    Parameters
+    ----------
+    text : uint8[n]
+        Its characters.
+    data : uint8[(6 * n + 7) // 8]
+        Filled with the bits, and with zeros behind them.
+
+    Returns
+    -------
+    int64
+        6 * n; ``MALFORMED`` for nothing and for any other character.
+
+    Notes
+    -----
+    RFC 4648, section 5. Oracle: ``tests.naive.tcf.unpack``. O(n).
+    """
+    held = np.int64(0)
+    n_held = 0
+    at = 0
+    for i in range(text.shape[0]):
+        digit = DIGITS[text[i]]
+        if digit == NO_DIGIT:
+            return MALFORMED
+        held = ((held << 6) | np.int64(digit)) & 0xFFFF
+        n_held += 6
+        if n_held >= BYTE:
+            n_held -= BYTE
+            data[at] = held >> n_held & 0xFF
+            at += 1
+    if n_held > 0:
+        data[at] = held << (BYTE - n_held) & 0xFF
+    return 6 * text.shape[0] if text.shape[0] > 0 else MALFORMED
 
 
 @kernel(types.int64(U1_IN, types.int64, types.int64))

@@ -181,12 +181,12 @@ def _may(allowed: Tcf) -> May:
 def reduce(request: AdRequest, verdict: Verdict) -> AdRequest:
     """Drop what may not be used, so that nothing later can use or write it by mistake.
 
-    The signals themselves go too: a consent string says to the tenth of a second when somebody
-    clicked, and so names them.
+    The strings themselves go too: one says to the tenth of a second when somebody clicked, and so
+    names them.
     """
     signals = request.consent
     may = verdict.may
-    if may is ALL and signals is NO_CONSENT_SIGNALS:
+    if may is ALL and signals.tcf is None and signals.gpp is None:
         return request
     geo = NO_GEO if verdict.child else request.geo
     if not may.precise_geo and (geo.lat is not None or geo.lon is not None):

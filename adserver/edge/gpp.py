@@ -14,7 +14,7 @@ from typing import Final
 from msgspec import Struct
 
 from adserver.edge import us_privacy
-from adserver.edge.tcf import READ_LENGTH_MAX, bits_of
+from adserver.edge.tcf import BITS_PER_CHARACTER, READ_LENGTH_MAX
 
 TCF_EU: Final = 2
 USP: Final = 6
@@ -28,8 +28,14 @@ _RANGES_AT: Final = 24
 _CODE_BITS_MAX: Final = 12
 """Of one Fibonacci number: section ids go up to 27, which takes 8."""
 _FIBONACCI: Final = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233)
-_HEADER_LENGTH_MAX: Final = 64
-"""Characters; all sections, one by one, take 20."""
+_LENGTH_MAX: Final = 64
+"""Characters of a header or of a core: twice what any needs."""
+_DIGITS: Final = {
+    character: value
+    for value, character in enumerate(
+        b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    )
+}
 _VERSION_BITS: Final = 6
 _AGREEMENT: Final = 3
 """Fields about the Multi-State Privacy Agreement, the last of every section."""
@@ -147,13 +153,24 @@ def decode(text: str) -> Gpp | None:
     return Gpp(bool(flags & _OPTED_OUT), bool(flags & _CHILD), tcf)
 
 
+def _word(text: bytes) -> int | None:
+    """Return the bits of a short piece of base64url as one number; None of anything else."""
+    if not 0 < len(text) <= _LENGTH_MAX:
+        return None
+    word = 0
+    for character in text:
+        digit = _DIGITS.get(character)
+        if digit is None:
+            return None
+        word = word << BITS_PER_CHARACTER | digit
+    return word
+
+
 def _section_ids(header: bytes) -> list[int] | None:
     """Read which sections follow, in order: ranges of Fibonacci numbers, each from the last."""
-    bits = bits_of(header) if len(header) <= _HEADER_LENGTH_MAX else None
-    if bits is None or bits[1] < _RANGES_AT:
-        return None
-    digits = format(int.from_bytes(bits[0]), f"0{8 * len(bits[0])}b")[: bits[1]]
-    if not digits.startswith(_HEADER):
+    word = _word(header)
+    digits = "" if word is None else format(word, f"0{BITS_PER_CHARACTER * len(header)}b")
+    if len(digits) < _RANGES_AT or not digits.startswith(_HEADER):
         return None
     ids: list[int] = []
     last, at = 0, _RANGES_AT
@@ -189,15 +206,14 @@ def _usp(section: bytes) -> int:
 def _us_section(section_id: int, section: bytes) -> int:
     core, dot, segment = section.partition(b".")
     flags = GPC_SEGMENTS.get(segment, _UNREADABLE) if dot else 0
-    bits = bits_of(core)
-    if bits is None or flags == _UNREADABLE:
+    word = _word(core)
+    if word is None or flags == _UNREADABLE:
         return _UNREADABLE
-    data, n_bits = bits
-    masks = _MASKS.get((section_id, data[0] >> 2))
+    n_bits = BITS_PER_CHARACTER * len(core)
+    masks = _MASKS.get((section_id, word >> (n_bits - _VERSION_BITS)))
     if masks is None or not 0 <= n_bits - masks.bits <= PADDING_BITS_MAX:
         return _UNREADABLE
-    word = int.from_bytes(data)
-    padding = 8 * len(data) - masks.bits
+    padding = n_bits - masks.bits
     fields = word >> padding
     if fields << padding != word or fields & (fields >> 1) & masks.pairs:  # padding, or a 3
         return _UNREADABLE

@@ -7,8 +7,6 @@ where a vendor is to be checked, for one of them may say that the viewer was not
 one that is unknown, not whole or given twice makes the string ``None``.
 """
 
-from binascii import Error as BadBase64
-from binascii import a2b_base64
 from typing import Final
 
 import numpy as np
@@ -23,9 +21,6 @@ BITS_PER_CHARACTER: Final = 6
 READ_LENGTH_MAX: Final = 4096
 """Longest text that is read, of a request's strings together; 6,000 vendors one by one fit twice.
 Anything up to it is read, or found unreadable, in 100 µs."""
-
-_ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-_TO_BASE64: Final = bytes.maketrans(b"-_", b"+/")
 
 INTEREST_SUFFICES: Final = frozenset({2, 7, 8, 9, 10, 11})
 """Purposes a vendor may also base on legitimate interest; 3 to 6 no longer (TCF 2.2)."""
@@ -71,18 +66,6 @@ class Tcf(Struct, frozen=True, gc=False):
         )
 
 
-def bits_of(text: bytes) -> tuple[bytes, int] | None:
-    """Return the bytes of unpadded base64url and how many bits it said; None of anything else."""
-    if not text or text.translate(None, _ALPHABET):
-        return None
-    try:
-        # What is added are zeros, and zeros behind the last bit are never read.
-        data = a2b_base64(text.translate(_TO_BASE64) + b"A" * (-len(text) % 4))
-    except BadBase64:
-        return None
-    return data, BITS_PER_CHARACTER * len(text)
-
-
 def decode(text: str, vendor: int) -> Tcf | None:
     """Read a string as a vendor; None when it is not whole.
 
@@ -96,11 +79,11 @@ def decode(text: str, vendor: int) -> Tcf | None:
     if len(text) > READ_LENGTH_MAX or not text.isascii():
         return None
     core, *others = text.encode("ascii").split(b".", SEGMENTS_MAX)
-    bits = bits_of(core)
-    if bits is None or len(others) >= SEGMENTS_MAX:
-        return None
+    data, n_bits = _unpacked(core)
     result = np.empty(tcf.N_OUT, np.int64)
-    if tcf.decode_core(_view(bits[0]), bits[1], vendor, result) == tcf.MALFORMED:
+    if n_bits == tcf.MALFORMED or len(others) >= SEGMENTS_MAX:
+        return None
+    if tcf.decode_core(data, n_bits, vendor, result) == tcf.MALFORMED:
         return None
     disclosed = _disclosed(others, vendor)
     if disclosed is None:
@@ -126,20 +109,21 @@ def _disclosed(segments: list[bytes], vendor: int) -> bool | None:
     disclosed = True
     seen: set[int] = set()
     for segment in segments:
-        bits = bits_of(segment)
-        if bits is None:
+        data, n_bits = _unpacked(segment)
+        if n_bits == tcf.MALFORMED:
             return None
         if not vendor:
             continue
-        view = _view(bits[0])
-        code = tcf.decode_segment(view, bits[1], vendor)
+        code = tcf.decode_segment(data, n_bits, vendor)
         if code == tcf.MALFORMED or code >> 1 in seen:
             return None
         seen.add(code >> 1)
-        if code >> 1 == tcf.DISCLOSED and tcf.read_bits(view, tcf.SEGMENT_TYPE_BITS, 16):
+        if code >> 1 == tcf.DISCLOSED and tcf.read_bits(data, tcf.SEGMENT_TYPE_BITS, 16):
             disclosed = bool(code & 1)
     return disclosed
 
 
-def _view(data: bytes) -> NDArray[np.uint8]:
-    return np.frombuffer(data, np.uint8)
+def _unpacked(segment: bytes) -> tuple[NDArray[np.uint8], int]:
+    """Return the bits of a segment and how many there are, ``MALFORMED`` of what is not text."""
+    data = np.empty((BITS_PER_CHARACTER * len(segment) + 7) // tcf.BYTE, np.uint8)
+    return data, tcf.unpack(np.frombuffer(segment, np.uint8), data)

@@ -243,6 +243,8 @@ def test_no_consent_string_goes_any_further():
         assert reduced(purposes, features).consent is NO_CONSENT_SIGNALS
     untouched = AdRequest("p", viewer=Viewer(id="ml-1"))
     assert reduce(untouched, OPEN) is untouched
+    denied = AdRequest("p", viewer=Viewer(id="ml-1"), consent=Consent(gdpr=False))
+    assert reduce(denied, judge(denied.consent)) is denied
 
 
 def test_the_journal_keeps_what_may_be_done_as_one_number():

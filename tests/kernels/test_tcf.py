@@ -103,6 +103,21 @@ def test_publisher_segments_match_oracle(customs, surplus):
         assert tcf.decode_segment(*given_) == naive.decode_segment(*given_) == expected
 
 
+letters = st.sampled_from(list(naive.ALPHABET))
+
+
+@given(st.lists(letters | st.sampled_from(list(b"+/=. \x00\xff")) | letters, max_size=40))
+@example([])
+@example(list(naive.ALPHABET))
+def test_unpacking_matches_oracle(characters):
+    text = frozen(characters, np.uint8)
+    got, expected = (np.full((6 * len(text) + 7) // 8, 99, np.uint8) for _ in range(2))
+    said = tcf.unpack(text, got)
+    assert said == naive.unpack(text.tolist(), expected)
+    if said != tcf.MALFORMED:
+        assert got.tolist() == expected.tolist()
+
+
 @given(st.binary(min_size=12, max_size=12), st.integers(0, 48), st.integers(0, 48))
 def test_bits_match_oracle(noise, at, width):
     noise = frozen(list(noise), np.uint8)

@@ -1,6 +1,17 @@
 """Oracles: consent strings read as text of zeros and ones, a field at a time, by exception."""
 
 MALFORMED = -1
+ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+def unpack(text, data):
+    """Look every character up, join their digits, cut them into bytes."""
+    if not len(text) or any(character not in ALPHABET for character in text):
+        return MALFORMED
+    digits = "".join(format(ALPHABET.index(character), "06b") for character in text)
+    padded = digits + "0" * (-len(digits) % 8)
+    data[:] = [int(padded[i : i + 8], 2) for i in range(0, len(padded), 8)]
+    return len(digits)
 
 
 class _Bits:

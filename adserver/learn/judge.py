@@ -101,9 +101,8 @@ class Judge:
         logged = lesson.columns
         mine = np.array([v[2] == self.version for v in logged.versions], np.bool_)
         outcome = lesson.resolved.outcome
-        bid = np.array([row.is_bid for row in lesson.resolved.rows], np.bool_)
-        lost = bid & (outcome == Outcome.UNPLAYED)  # an auction that may never have been won
-        said = lesson.usable & logged.drawn & (outcome != Outcome.PLAYING) & ~lost
+        # Who lost an auction learns nothing about what it offered.
+        said = lesson.usable & logged.drawn & ~np.isin(outcome, (Outcome.PLAYING, Outcome.LOST))
         judged = np.flatnonzero(said & mine[logged.version]) if len(mine) else np.zeros(0, int)
         return Look(lesson, judged, _relevance(learner, lesson) if len(judged) else None)
 

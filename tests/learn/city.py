@@ -21,7 +21,6 @@ from adserver.journal.schema import (
     MAY_UPDATE_PROFILE,
     DecisionRow,
     EventRow,
-    Logged,
     decision_row,
 )
 from adserver.journal.segment import SegmentWriter
@@ -150,14 +149,12 @@ class City:
         decision = decider.decide(request, viewer, now_ms, decision_id, dice.random())
         versions = decider.columns.meta.versions
         return decision_row(
-            Logged(
-                decision,
-                request,
-                (versions.catalogue, versions.policy, versions.model),
-                viewer.pseudonym_key if viewer and may & MAY_MEASURE else None,
-                length_ms=(DURATION_MS, SKIP_MS) if decision.shown else (-1, -1),
-                may=may,
-            )
+            decision,
+            request,
+            (versions.catalogue, versions.policy, versions.model),
+            pseudonym_key=viewer.pseudonym_key if viewer and may & MAY_MEASURE else None,
+            length_ms=(DURATION_MS, SKIP_MS) if decision.shown else (-1, -1),
+            may=may,
         )
 
     def _held(self, name: str):

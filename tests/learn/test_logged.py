@@ -64,8 +64,8 @@ def test_columns_may_be_called_otherwise_and_clusters_are_numbered(log):
         GOOD.strip().encode(),
         (GOOD + "\n\n").encode(),
         GOOD.replace("a,1", '"a","1"').encode(),
-        gzip.compress(GOOD.encode(, mtime=0)),
-        gzip.compress(GOOD.encode("utf-8-sig", mtime=0)),
+        gzip.compress(GOOD.encode(), mtime=0),
+        gzip.compress(GOOD.encode("utf-8-sig"), mtime=0),
     ],
     ids=["mark", "CRLF", "no last newline", "blank lines", "quotes", "gzip", "gzip, mark"],
 )
@@ -82,7 +82,7 @@ def test_one_column_may_be_asked_for_twice(log):
 
 def test_a_pipe_is_read_once(tmp_path):
     pipe = tmp_path / "pipe"
-    for content, rows in ((GOOD.encode(), 3), (gzip.compress(GOOD.encode(, mtime=0)), 3)):
+    for content, rows in ((GOOD.encode(), 3), (gzip.compress(GOOD.encode(), mtime=0), 3)):
         os.mkfifo(pipe)
         with ThreadPoolExecutor(1) as pool:
             pool.submit(pipe.write_bytes, content)

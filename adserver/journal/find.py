@@ -4,9 +4,7 @@ An id carries its time and a segment's name its begin, so only the segments of t
 opened; of these only the blocks in which the id's bytes stand are decoded.
 """
 
-import mmap
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -67,18 +65,15 @@ def _rows_naming(path: Path, decision_id: bytes) -> Iterator[Row]:
         return
     decoder, damage = RowDecoder(), Damage()
     end = 0
-    with (
-        path.open("rb") as file,
-        closing(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)) as mapped,
-    ):
-        for position in positions:
-            block = block_over(mapped, position) if position >= end else None
-            if block is None:
-                continue
-            end = block.end
-            for row in decoder.rows(block, damage):
-                if row.decision_id == decision_id:
-                    yield row
+    content = path.read_bytes()
+    for position in positions:
+        block = block_over(content, position) if position >= end else None
+        if block is None:
+            continue
+        end = block.end
+        for row in decoder.rows(block, damage):
+            if row.decision_id == decision_id:
+                yield row
 
 
 def _positions(path: Path, needle: bytes) -> Iterator[int]:

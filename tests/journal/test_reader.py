@@ -1,5 +1,7 @@
 """Reading segments: in the order they were begun, while they are written, and as columns."""
 
+import os
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -45,6 +47,18 @@ def test_an_empty_segment_and_a_torn_one_harm_nothing(tmp_path):
     reader = JournalReader(tmp_path)
     assert list(reader.rows()) == [make.shown(1)]
     assert reader.damage == Damage(torn_tails=1, skipped_bytes=len(torn))
+
+
+def test_a_segment_cut_short_while_it_is_read_is_read_as_it_was(tmp_path):
+    """As a writer does whose disk fails; had it been mapped, this process would be dead."""
+    rows = [make.shown(number, width=32) for number in range(500)]
+    write(tmp_path, 0, NOW_MS, *rows)
+    reader = JournalReader(tmp_path)
+    (segment,) = reader.segments()
+    blocks = reader.blocks(segment)
+    found = next(blocks)
+    os.truncate(segment.path, 100)
+    assert found + [row for rest in blocks for row in rest] == rows
 
 
 def test_a_segment_is_rotated_by_age_and_after_a_clock_set_back(tmp_path):

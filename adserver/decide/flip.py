@@ -24,17 +24,39 @@ class Preference:
             values[ValueRow.RELEVANCE] - values[ValueRow.THRESHOLD] - decision.dose_part
         ).tolist()
 
-    def best(self, without: int = NOTHING) -> int:
-        """Return the column the greedy rule shows, or ``NOTHING``; ``without`` one of them."""
-        arms = [j for j, m in enumerate(self.margins) if m >= 0.0 and j != without]
+    def best(self, without: int = NOTHING, lower: float = 0.0) -> int:
+        """Return the column the greedy rule shows, or ``NOTHING``.
+
+        Parameters
+        ----------
+        without
+            A column that is left out.
+        lower
+            By how much every margin is less.
+        """
+        arms = [j for j, m in enumerate(self.margins) if m >= lower and j != without]
         tier = min((self.tiers[j] for j in arms), default=0)
         arms = [j for j in arms if self.tiers[j] == tier]
-        return max(arms, key=lambda j: (self.worth(j, arms), -j), default=NOTHING)
+        return max(arms, key=lambda j: (self.worth(j, arms, lower), -j), default=NOTHING)
 
-    def worth(self, j: int, arms: list[int]) -> float:
+    def worth(self, j: int, arms: list[int], lower: float = 0.0) -> float:
         """Return margin times bid; the margin where nobody bids."""
         bids = any(self.bids[arm] > 0.0 for arm in arms)
-        return float(self.margins[j] * (self.bids[j] if bids else 1.0))
+        return float((self.margins[j] - lower) * (self.bids[j] if bids else 1.0))
+
+    def overtaken(self, preferred: int) -> float:
+        """Return by how much all margins must fall until the preferred arm is no longer the best.
+
+        At the latest where its own is gone; before that where an arm of its tier that bids less,
+        and clears its bar by more, is worth as much.
+        """
+        margin, bid = self.margins[preferred], self.bids[preferred]
+        falls = (
+            (margin * bid - self.margins[j] * self.bids[j]) / (bid - self.bids[j])
+            for j, tier in enumerate(self.tiers)
+            if tier == self.tiers[preferred] and self.margins[j] > margin and self.bids[j] < bid
+        )
+        return float(min((fall for fall in falls if fall >= 0.0), default=margin))
 
 
 def flip(decision: Decision) -> dict[str, Any] | None:
@@ -56,7 +78,8 @@ def flip(decision: Decision) -> dict[str, Any] | None:
         levers["threshold"] = {"by": -gap, "then": nearest}
         levers["relevance"] = {"by": gap, "then": nearest}
         if decision.rules.dose_weight > 0.0 and gap <= decision.dose_part:
-            levers["dose"] = {"by": -gap / decision.rules.dose_weight, "then": nearest}
+            by = -gap / decision.rules.dose_weight
+            levers["dose"] = {"by": by, "then": arms.best(lower=-gap)}
         moved = dict.fromkeys(levers, gap)
     else:
         margin = arms.margins[preferred]
@@ -75,8 +98,9 @@ def flip(decision: Decision) -> dict[str, Any] | None:
         levers["relevance"] = {"by": -(fall + BEYOND), "then": rival}
         moved = dict.fromkeys(levers, fall)
         if decision.rules.dose_weight > 0.0:
-            last = max(arms.margins) + BEYOND
-            levers["dose"] = {"by": last / decision.rules.dose_weight, "then": NOTHING}
+            last = arms.overtaken(preferred) + BEYOND
+            by = last / decision.rules.dose_weight
+            levers["dose"] = {"by": by, "then": arms.best(lower=last)}
             moved["dose"] = last
     smallest = min(moved, key=lambda lever: moved[lever])
     return {"preferred": preferred, "smallest": smallest, "levers": levers}

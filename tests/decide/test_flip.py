@@ -4,11 +4,12 @@ import math
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from adserver.decide.flip import BEYOND, Preference, flip
-from adserver.domain.decision import ValueRow, gated
+from adserver.domain.decision import IdRow, ValueRow, gated
 from adserver.domain.policy import DoseSettings, Policy, Thresholds
 from adserver.domain.reasons import Reason
 from tests.decide.small import campaign, columns, decide, impression, variant, viewer
@@ -72,13 +73,38 @@ def test_every_lever_flips_and_none_is_longer_than_it_must_be(vector, bids, tier
         before = Preference(decision).best()
         assume(abs(by) > UNDER)
         assert then != before
-        if lever == "dose" and before >= 0:
-            # On its way to nothing a dose may first change which variant is worth most.
-            assert pull(decision, lever, by) == then
-            continue
         assert pull(decision, lever, by) == then, lever
         again = made(vector, bids, bar, seen, tiers)
         assert pull(again, lever, by * 0.98) == before, lever
+
+
+def shortlisted(*arms, dose_part=0.0):
+    """Return what a flip reads of a decision whose arms are (relevance, bid, tier)."""
+    values = np.zeros((len(ValueRow), len(arms)))
+    ids = np.zeros((len(IdRow), len(arms)), int)
+    for j, (relevance, bid, tier) in enumerate(arms):
+        values[ValueRow.RELEVANCE, j], values[ValueRow.BID, j] = relevance, bid
+        ids[IdRow.TIER, j] = tier
+    rules = SimpleNamespace(dose_weight=0.1)
+    return SimpleNamespace(values=values, ids=ids, dose_part=dose_part, rules=rules)
+
+
+def test_a_dose_hits_the_dear_and_barely_relevant_first():
+    # Worth .8 and .6; with every margin .05 lower .6 and .5, at .15 lower .2 and .4.
+    found = flip(shortlisted((0.2, 4.0, 5), (0.3, 2.0, 5)))
+    assert found["levers"]["dose"]["then"] == 1
+    assert found["levers"]["dose"]["by"] == pytest.approx(0.1 / 0.1, abs=1e-4)
+    # And of an earlier tier, whose last arm is gone before those of the next.
+    found = flip(shortlisted((0.2, 4.0, 1), (0.3, 2.0, 5)))
+    assert found["levers"]["dose"]["then"] == 1
+    assert found["levers"]["dose"]["by"] == pytest.approx(0.2 / 0.1, abs=1e-4)
+
+
+def test_a_dose_that_is_less_lets_the_first_tier_in_before_the_second():
+    found = flip(shortlisted((0.1, 4.0, 5), (0.1, 2.0, 1), dose_part=0.2))
+    assert found["preferred"] == -1
+    assert found["levers"]["dose"]["then"] == 1
+    assert found["levers"]["threshold"]["then"] == 0
 
 
 def test_nothing_shortlisted_has_no_lever():

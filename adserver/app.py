@@ -51,6 +51,7 @@ from adserver.start import (
     open_versions,
 )
 from adserver.viewer.open import open_store
+from adserver.viewer.pending import Pending
 from kernels.warm import warm
 
 DECISIONS: Final = "/v1/decisions"
@@ -178,6 +179,7 @@ def _open_engines(
         body_bytes_max=settings.body_bytes_max,
         decision_ttl_s=settings.decision_ttl_s,
         tcf_vendor_id=settings.tcf_vendor_id,
+        pending=Pending(data / "run" / "pending", keys.draw.secret, clock),
         dosage=DosageTokens(sealing.secret, sealing.id, entropy.take),
     )
 

@@ -106,6 +106,18 @@ def _locked_exchange(_typing_context: Any, words: Any, _index: Any, _amount: Any
     return types.int64(words, types.int64, types.int64), _locked("xchg")
 
 
+@intrinsic  # type: ignore[untyped-decorator]
+def _locked_swap(_typing_context: Any, words: Any, _index: Any, _old: Any, _new: Any) -> Any:
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = signature.args[0]
+        array = context.make_array(kind)(context, builder, args[0])
+        place = cgutils.get_item_pointer(context, builder, kind, array, [args[1]])
+        swapped = builder.cmpxchg(place, args[2], args[3], "seq_cst", "seq_cst")
+        return builder.extract_value(swapped, 0)
+
+    return types.int64(words, types.int64, types.int64, types.int64), build
+
+
 def _locked(operation: str) -> Any:
     """Return the code of one instruction no other thread or process can come between."""
 
@@ -130,6 +142,13 @@ def _plain_exchange(words: NDArray[np.int64], index: int, amount: int) -> int:
     return former
 
 
+def _plain_swap(words: NDArray[np.int64], index: int, old: int, new: int) -> int:
+    former = int(words[index])
+    if former == old:
+        words[index] = new
+    return former
+
+
 trailing_zeros: Callable[[np.uint64], int]
 """Index of the lowest set bit of a non-zero uint64: one instruction, which numba lacks."""
 atomic_add: Callable[[NDArray[np.int64], int, int], int]
@@ -137,9 +156,12 @@ atomic_add: Callable[[NDArray[np.int64], int, int], int]
 plain Python, without the compiler, it is right for one process only."""
 atomic_exchange: Callable[[NDArray[np.int64], int, int], int]
 """``words[index] = amount``; returns the value that was there."""
+atomic_swap: Callable[[NDArray[np.int64], int, int, int], int]
+"""``words[index] = new`` if it is ``old``; returns the value that was there."""
 trailing_zeros = _count_trailing_zeros if COMPILED else _plain_trailing_zeros
 atomic_add = _plain_add if numba.config.DISABLE_JIT else _locked_add
 atomic_exchange = _plain_exchange if numba.config.DISABLE_JIT else _locked_exchange
+atomic_swap = _plain_swap if numba.config.DISABLE_JIT else _locked_swap
 
 
 def _build_digest() -> str:

@@ -18,6 +18,8 @@ TOUCHED = 4
 EPOCH_S = 1_577_836_800
 """2020-01-01T00:00:00Z: the state counts seconds from here in 31 bits."""
 SURPRISE_BIT = np.uint32(0x80000000)
+PENDING = np.uint32(0x7FFFFFFF)
+"""Time of an impression that was not heard of yet: it counts as of now, and has no dose."""
 FOREVER = np.uint32(0xFFFFFFFF)
 SURPRISE_WINDOW_S = 86_400
 
@@ -249,7 +251,8 @@ def apply_viewer_state(  # noqa: C901, PLR0912, PLR0915 - one pass over one stre
 
     Notes
     -----
-    An impression in the future has age 0; a cap counts impressions younger than its window.
+    An impression in the future has age 0, and a pending one no dose; a cap counts impressions
+    younger than its window.
     Oracle: ``tests.naive.dosage.apply_viewer_state``. O(n_impressions ** 2 + n_keys).
     """
     n_campaigns = campaign_flags.shape[0]
@@ -268,7 +271,7 @@ def apply_viewer_state(  # noqa: C901, PLR0912, PLR0915 - one pass over one stre
     for i in range(n_impressions):
         word, campaign, creative = state[1 + 3 * i], state[2 + 3 * i], state[3 + 3 * i]
         age_s = max(now_s - EPOCH_S - np.int64(word & ~SURPRISE_BIT), np.int64(0))
-        dose = math.exp(-rate * age_s)
+        dose = 0.0 if word & ~SURPRISE_BIT == PENDING else math.exp(-rate * age_s)
         result[DOSE] += dose
         if word & SURPRISE_BIT and age_s < SURPRISE_WINDOW_S:
             result[SURPRISES] += 1.0

@@ -41,6 +41,7 @@ from adserver.serve.spending import Spending, terms_of
 from adserver.serve.track import Beacons, TrackEndpoint
 from adserver.start import FRAGMENTS, MEDIA_FRAGMENTS
 from adserver.viewer.codec import encode
+from adserver.viewer.pending import Pending
 from adserver.viewer.store import Change
 from adserver.worlds.day import days_before
 from adserver.worlds.dice import Dice, throw
@@ -243,6 +244,9 @@ class Sandbox:
             deadline_ms=DEADLINE_MS,
             body_bytes_max=BODY_BYTES_MAX,
             tcf_vendor_id=0,
+            pending=Pending(
+                self._directory / "pending", SeededEntropy(0, b"draws").take(32), clock
+            ),
             dosage=DosageTokens(SeededEntropy(0, b"sealing").take(32), 1, self._sealing.take),
             decision_ttl_s=DECISION_TTL_S,
         )

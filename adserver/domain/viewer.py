@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 FOREVER_S = 0xFFFFFFFF
 """``until_s`` of a suppression that never ends."""
+PENDING_S = 1_577_836_800 + 0x7FFFFFFF
+"""``time_s`` of an impression that was not heard of yet: it counts, and has no dose."""
 PSEUDONYM_KEY_BYTES = 16
 
 

@@ -6,14 +6,11 @@ of one preroll too few. Where a record may be written the impression goes there,
 carries no token: the player keeps what it has, and both are counted.
 """
 
-from contextlib import suppress
 from typing import Final
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from adserver.domain.decision import NOTHING, Decision
-from adserver.domain.errors import Broken
 from adserver.domain.request import Viewer
 from adserver.domain.units import MILLISECONDS_PER_SECOND
 from adserver.domain.viewer import Impression, OpenRecord
@@ -21,10 +18,8 @@ from adserver.edge.consent import May
 from adserver.edge.dosage_token import DosageTokens, Stale
 from adserver.edge.token import Forged
 from adserver.serve.snapshots import Serving
-from adserver.viewer import codec
+from adserver.viewer.changes import counting
 
-NO_KEY: Final = bytes(16)
-"""Pseudonym key of somebody without a record: nobody is named by it."""
 ACCEPTED: Final = "accepted"
 EXPIRED: Final = "expired"
 REFUSED: Final = "not one of ours"
@@ -65,14 +60,7 @@ def with_carried(viewer: OpenRecord | None, came: Carried, dim: int) -> OpenReco
     dim
         Of a record that is made.
     """
-    if not came.impressions:
-        return viewer
-    record = codec.new_record(dim, NO_KEY)
-    if viewer is not None:
-        with suppress(Broken):
-            record = codec.decode(viewer.raw)
-    seen = sorted([*record.impressions, *came.impressions], key=lambda each: each.time_s)
-    return codec.open_record(codec.encode(replace(record, impressions=seen)))
+    return counting(viewer, came.impressions, dim) if came.impressions else viewer
 
 
 def next_token(

@@ -20,7 +20,7 @@ from adserver.domain.decision import NOTHING, Decision, gated
 from adserver.domain.errors import AdserverError, Broken
 from adserver.domain.reasons import Reason
 from adserver.domain.request import NO_VIEWER, AdRequest
-from adserver.domain.viewer import OpenRecord
+from adserver.domain.viewer import PENDING_S, Impression, OpenRecord
 from adserver.edge.consent import Verdict
 from adserver.edge.dosage_token import DosageTokens
 from adserver.edge.json_response import Handles
@@ -32,7 +32,6 @@ from adserver.runtime.counters import COUNTER_OF_REASON, Counter, Counters
 from adserver.runtime.entropy import Entropy, draw, format_decision_id, new_decision_id
 from adserver.serve.auth import Bearers
 from adserver.serve.dosage import (
-    NO_KEY,
     NOTHING_CARRIED,
     Carried,
     carried,
@@ -43,6 +42,8 @@ from adserver.serve.once import Once
 from adserver.serve.snapshots import Serving, Snapshots
 from adserver.serve.spending import Spending
 from adserver.viewer import codec
+from adserver.viewer.changes import NO_KEY
+from adserver.viewer.pending import Glance, Pending
 from adserver.viewer.store import Change, ViewerStore
 
 CHOICE: Final = b"choice"
@@ -55,6 +56,8 @@ CHOICE_UNBUDGETED: Final = b"unbudgeted"
 CLOSINGS_MAX: Final = 4
 """How often a shortlist is made anew because somebody in it could not pay: each time those who
 cannot are closed until the budgets are next looked at."""
+CLAIMS_MAX: Final = 8
+"""How often a decision is made anew because the viewer was shown something meanwhile."""
 PACING: Final = b"pacing"
 """Purpose of the draw that says which campaigns let the request pass."""
 FULL_ONE_IN: Final = 100
@@ -88,6 +91,7 @@ class Engines(Struct, frozen=True):
     body_bytes_max: int
     decision_ttl_s: int
     tcf_vendor_id: int
+    pending: Pending
     dosage: DosageTokens
 
 
@@ -102,6 +106,9 @@ class Made(Struct, gc=False):
     viewer: OpenRecord | None = None
     came: Carried = NOTHING_CARRIED
     """The dosage the player carries; counted in ``viewer``."""
+    glance: Glance | None = None
+    """What was pending for the viewer; None where nothing may be kept of them."""
+    claimed: bool = False
 
     def row(self) -> DecisionRow:
         """Return what the journal keeps; its thread asks, once the request is answered."""
@@ -164,6 +171,11 @@ class Decisions:
             if former is not None:
                 return former
         made = await self._make(request, verdict, started_ns)
+        for _ in range(CLAIMS_MAX):
+            if request.terms.auction or self._claim(made):
+                break  # most bids lose, and would hold places that nobody takes
+            self._release(made)
+            made = await self._make(request, verdict, started_ns)
         answer = render(made, request)
         if engines.clock.monotonic_ns() > made.deadline_ns and self._give_up(made):
             answer = render(made, request)
@@ -190,6 +202,9 @@ class Decisions:
         engines.spending.requests.count(request.placement)
         viewer = None
         viewer_id = request.viewer.id
+        glance = None
+        if viewer_id is not None and verdict.may.update_profile:
+            glance = engines.pending.look(viewer_id, now_ms)
         left_ns = deadline_ns - clock.monotonic_ns()
         if viewer_id is not None and left_ns > 0:
             viewer = await self._read(viewer_id, left_ns, verdict)
@@ -198,6 +213,8 @@ class Decisions:
         if request.viewer.dosage_token:
             came = carried(engines.dosage, request.viewer, now_ms)
             viewer = with_carried(viewer, came, decider.columns.meta.dim)
+        if glance is not None and glance.shown and serving.limits is not None:
+            viewer = serving.limits.reckon(viewer, glance.shown)
         share = decider.columns.meta.policy.hold_out
         if left_ns <= 0:
             decision = decider.gate(Reason.DEADLINE, now_ms, decision_id)
@@ -213,7 +230,7 @@ class Decisions:
                 viewer = None
                 decide = partial(decider.decide, request, None, *at, house_only=house)
                 decision = self._decide(decide, budgets, *at)
-        return Made(decision, request, serving, deadline_ns, verdict, viewer, came)
+        return Made(decision, request, serving, deadline_ns, verdict, viewer, came, glance)
 
     def _decide(
         self, decide: Decide, budgets: Budgets, now_ms: int, decision_id: bytes
@@ -267,11 +284,25 @@ class Decisions:
         made.decision = decider.gate(Reason.DEADLINE, former.time_ms, former.decision_id)
         return True
 
+    def _claim(self, made: Made) -> bool:
+        """Count what is shown against the viewer's caps until it is heard of.
+
+        False when anything was claimed for them since they were looked at. A draw that shows
+        nothing claims nothing, so the draw decides whether a race within microseconds is noticed.
+        """
+        decision, glance = made.decision, made.glance
+        if glance is None or decision.chosen == NOTHING:
+            return True
+        made.claimed = self.engines.pending.claim(glance, _shown(made), decision.time_ms)
+        return made.claimed
+
     def _release(self, made: Made) -> None:
         """Give back what was reserved for a decision nobody will hear of."""
         decision, budgets = made.decision, made.serving.budgets
         if decision.shown and budgets is not None:
             budgets.release(decision.campaign, decision.time_ms)
+            if made.claimed and made.glance is not None:
+                self.engines.pending.give_back(made.glance, _shown(made), decision.time_ms)
 
     def handles(self, made: Made, request: AdRequest, *, always: bool = False) -> Handles:
         """Seal what the player reports back with; only for something shown, unless ``always``."""
@@ -328,6 +359,13 @@ class Decisions:
             count[Counter.SURPRISES] += 1
         if not made.verdict.personal:
             count[Counter.VIEWERS_CONTEXTUAL] += 1
+
+
+def _shown(made: Made) -> Impression:
+    """Return the impression that a decision comes to if it is played."""
+    decision = made.decision
+    shown = made.serving.shown(decision.variant, decision.campaign)
+    return Impression(PENDING_S, shown.campaign_key, shown.creative_key, decision.surprise)
 
 
 def _sampled(decision: Decision, request: AdRequest) -> bool:

@@ -28,6 +28,7 @@ from adserver.edge.json_response import JsonAnswers
 from adserver.edge.openrtb_response import OpenRtbAnswers
 from adserver.edge.vast_response import Prepared, VastAnswers
 from adserver.runtime.counters import Counter, Counters
+from adserver.serve.limits import Limits
 from adserver.serve.spending import Spending
 from adserver.viewer.codec import encode, new_record, open_record
 
@@ -87,6 +88,7 @@ class Serving:
         self.decider = None if columns is None else Decider(columns)
         texts = {} if columns is None else columns.texts
         versions = {} if columns is None else msgspec.structs.asdict(columns.meta.versions)
+        self.limits = None if columns is None else Limits(columns)
         self.versions = (
             versions.get("catalogue", ""),
             versions.get("policy", ""),

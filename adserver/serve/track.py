@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 from adserver.domain.errors import AdserverError
 from adserver.domain.event import EVENTS_BY_WORD, EventType
 from adserver.domain.units import MILLISECONDS_PER_SECOND
-from adserver.domain.viewer import PSEUDONYM_KEY_BYTES, Impression, pseudonym
+from adserver.domain.viewer import PENDING_S, PSEUDONYM_KEY_BYTES, Impression, pseudonym
 from adserver.edge import problem as problems
 from adserver.edge.token import Expired, Forged, TokenBody
 from adserver.journal.schema import EventRow
@@ -128,6 +128,15 @@ class Beacons:
             retry = (b"retry-after", b"1")
             raise asgi.Refused(problems.UNAVAILABLE, str(error), None, [retry]) from error
         engines.counters.add(Counter.BEACONS_ACCEPTED if first else Counter.BEACONS_DUPLICATE)
+        if first and event is EventType.IMPRESSION:
+            self._let_go(body, now_ms)
+
+    def _let_go(self, body: TokenBody, now_ms: int) -> None:
+        """Let go of the place that was held under a cap: the impression is on record now."""
+        if body.viewer_id is not None and body.may_update and not body.is_bid:
+            held = Impression(PENDING_S, body.campaign_key, body.creative_key, body.surprise)
+            made_ms = decision_time_ms(body.decision_id)
+            self._engines.pending.heard_of(body.viewer_id, held, made_ms, now_ms)
 
     async def _record(self, once: bytes, row: EventRow, change: Charged) -> bool:
         """Journal an event; one that comes while it is being written waits for that one instead.

@@ -1,13 +1,27 @@
 """What happens to a viewer, as functions from record to record; none writes what it was given."""
 
 from bisect import insort_right
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
 
 import numpy as np
 from msgspec import structs
 from numpy.typing import NDArray
 
+from adserver.domain.errors import Broken
 from adserver.domain.units import MILLISECONDS_PER_SECOND
-from adserver.domain.viewer import FOREVER_S, Impression, ViewerRecord
+from adserver.domain.viewer import (
+    FOREVER_S,
+    PSEUDONYM_KEY_BYTES,
+    Impression,
+    OpenRecord,
+    ViewerRecord,
+)
+from adserver.viewer import codec
+
+NO_KEY: Final = bytes(PSEUDONYM_KEY_BYTES)
+"""Pseudonym key of somebody without a record: nobody is named by it."""
 
 
 def _time_of(impression: Impression) -> int:
@@ -32,6 +46,26 @@ def add_impression(
         impressions=impressions,
         last_seen_ms=max(record.last_seen_ms, seen_ms),
     )
+
+
+def counting(viewer: OpenRecord | None, impressions: Sequence[Impression], dim: int) -> OpenRecord:
+    """Return a record in which these impressions count as well, to decide from and not to keep.
+
+    Parameters
+    ----------
+    viewer
+        The viewer's record; where there is none, or it is damaged, one without a taste is made.
+    impressions
+        In any order.
+    dim
+        Of a record that is made.
+    """
+    record = codec.new_record(dim, NO_KEY)
+    if viewer is not None:
+        with suppress(Broken):
+            record = codec.decode(viewer.raw)
+    seen = sorted([*record.impressions, *impressions], key=_time_of)
+    return codec.open_record(codec.encode(structs.replace(record, impressions=seen)))
 
 
 def drop_expired(record: ViewerRecord, now_ms: int) -> ViewerRecord:

@@ -13,11 +13,12 @@ bytes       content
 State is one word of impression count, three words an impression (time word, campaign key, creative
 key), oldest first, then suppression groups to the end: a head ``kind << 24 | cause << 16 | keys``,
 ``until_s``, and the keys. A time word counts seconds since 2020 in 31 bits; the top bit marks a
-surprise.
+surprise. All 31 bits set is no time: shown and not yet heard of, which is never stored.
 
 The header is 60 bytes and not 64 so that d=64 with 16 impressions is 512 bytes.
 """
 
+from collections.abc import Sequence
 from math import isfinite
 from struct import Struct as Layout
 from struct import error as LayoutError  # noqa: N812  (struct spells its exception in lower case)
@@ -54,6 +55,8 @@ _GROUP_WORDS: Final = 2
 _F4: Final = np.dtype("<f4")
 _DIM: Final = Layout("<H")
 _DIM_AT: Final = 2
+_COUNT: Final = Layout("<I")
+_STATE_WORDS_AT: Final = _HEADER.size - _WORD_BYTES
 
 
 def new_record(dim: int, pseudonym_key: bytes) -> ViewerRecord:
@@ -90,7 +93,7 @@ def encode(record: ViewerRecord) -> bytes:
         raise Broken(f"a viewer record does not fit its layout: {error}") from error
 
 
-def _impression_words(impressions: list[Impression]) -> list[int]:
+def _impression_words(impressions: Sequence[Impression]) -> list[int]:
     words = [len(impressions)]
     for impression in impressions:
         elapsed_s = impression.time_s - EPOCH_2020_S
@@ -131,6 +134,31 @@ def open_record(raw: bytes) -> OpenRecord:
 def vector_of(raw: bytes) -> NDArray[np.float32]:
     """float32[dim]: the taste, a read-only view of a record's bytes."""
     return np.frombuffer(raw, _F4, _DIM.unpack_from(raw, _DIM_AT)[0], _HEADER.size)
+
+
+def with_latest(raw: bytes, impressions: Sequence[Impression]) -> bytes:
+    """Return a record with more impressions behind its latest one, the rest of it as it is.
+
+    A record whose counts do not fit its length is returned as it is, for others to refuse.
+    """
+    start = _HEADER.size + _WORD_BYTES * len(vector_of(raw))
+    (count,) = _COUNT.unpack_from(raw, start)
+    end = start + _WORD_BYTES * (1 + _IMPRESSION_WORDS * count)
+    if end > len(raw):
+        return raw
+    count_all, *words = _impression_words(impressions)
+    (state_words,) = _COUNT.unpack_from(raw, _STATE_WORDS_AT)
+    return b"".join(
+        (
+            raw[:_STATE_WORDS_AT],
+            _COUNT.pack(state_words + len(words)),
+            raw[_HEADER.size : start],
+            _COUNT.pack(count + count_all),
+            raw[start + _WORD_BYTES : end],
+            pack(f"<{len(words)}I", *words),
+            raw[end:],
+        )
+    )
 
 
 def without_profile(raw: bytes) -> bytes:

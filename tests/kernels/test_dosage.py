@@ -17,8 +17,10 @@ KEYS = (1, 2, 3, 4, 2**32 - 1)
 """Few, so that keys are shared and collide; the last is the largest there is."""
 
 keys = st.sampled_from(KEYS)
+PENDING_AGE_S = NOW_S - dosage.EPOCH_S - int(dosage.PENDING)
 ages_s = st.one_of(
-    st.sampled_from((-5, 0, 3599, 3600, 86_399, 86_400, 86_401)), st.integers(0, 10**7)
+    st.sampled_from((PENDING_AGE_S, -5, 0, 3599, 3600, 86_399, 86_400, 86_401)),
+    st.integers(0, 10**7),
 )
 impressions = st.tuples(ages_s, st.booleans(), keys, keys)
 untils = st.sampled_from((0, NOW_S - 1, NOW_S, NOW_S + 1, FOREVER))
@@ -170,6 +172,16 @@ def test_a_cap_counts_what_is_younger_than_its_window():
     young, old = (3599, False, 1, 1), (3600, False, 1, 1)
     assert catalogue.apply(words_of([young, young], ()))[0] == [dosage.CAPPED | dosage.TOUCHED]
     assert catalogue.apply(words_of([old, young], ()))[0] == [dosage.TOUCHED]
+
+
+def test_what_is_pending_is_counted_and_weighs_nothing():
+    one = frozen([1], np.uint32), make_lookup(frozen([1], np.uint32))
+    catalogue = Catalogue(
+        (*one, *one, one[0], frozen([[1, 3600, 0]], np.int64), frozen([0, 1], np.int32))
+    )
+    flags, _, dose, *_, result = catalogue.apply(words_of([(PENDING_AGE_S, True, 1, 1)], ()))
+    assert flags == [dosage.CAPPED | dosage.TOUCHED]
+    assert (dose.tolist(), result.tolist()) == ([0.0], [0.0, 0.0, 1.0])
 
 
 searched_keys = st.lists(st.one_of(keys, st.integers(1, 2**32 - 1)), max_size=40)

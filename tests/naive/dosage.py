@@ -153,7 +153,8 @@ def apply_viewer_state(  # noqa: C901, PLR0917, PLR0913  (the kernel's parameter
     impressions, groups = _parsed(state)
 
     for time_s, surprise, campaign, _ in impressions:
-        dose = 2.0 ** (-max(now_s - time_s, 0) / half_life_s)
+        is_heard_of = time_s != EPOCH_S + SURPRISE - 1
+        dose = is_heard_of * 2.0 ** (-max(now_s - time_s, 0) / half_life_s)
         result[0] += dose
         result[2] += surprise and now_s - time_s < DAY_S
         for k in _having(campaign_keys, campaign):

@@ -14,8 +14,18 @@ from adserver.journal.schema import (
 from adserver.learn.replay import replay_inputs
 from adserver.start import open_versions, open_viewers
 from adserver.viewer.codec import decode
+from adserver.viewer.pending import LIFE_MS
 from tests.edge import encoded
-from tests.serve.small import PLACEMENT, catalogue, fill, publish, running, settings_of, variant
+from tests.serve.small import (
+    PLACEMENT,
+    Still,
+    catalogue,
+    fill,
+    publish,
+    running,
+    settings_of,
+    variant,
+)
 
 VIEWER = "likes-north"
 CAPS = {"caps": [{"count": 1, "window_s": 3600}]}
@@ -63,8 +73,10 @@ def with_a_house_ad():
 
 def test_with_everything_granted_a_viewer_is_known_and_remembered(shop):
     before = raw_record(shop)
-    with running(shop) as api:
+    clock = Still()
+    with running(shop, clock=clock) as api:
         answer = api.decide(VIEWER, consent=granting(*range(1, 12)))
+        clock.ms += LIFE_MS
         assert answer["relevance"] == api.decide(VIEWER)["relevance"]
         api.track(answer, "impression")
         assert api.decide(VIEWER, consent=granting(*range(1, 12)))["reason"] == "capped"
@@ -157,8 +169,10 @@ def test_without_purpose_4_there_is_no_taste_but_the_caps_hold(shop):
 
 
 def test_without_purpose_7_nothing_in_the_journal_is_tied_to_the_viewer(shop):
-    with running(shop) as api:
+    clock = Still()
+    with running(shop, clock=clock) as api:
         known = api.decide(VIEWER)["relevance"]
+        clock.ms += LIFE_MS
         answer = api.decide(VIEWER, consent=but(7), explain=True)
         assert answer["relevance"] == known
         api.track(answer, "impression")

@@ -10,6 +10,7 @@ from adserver.journal.reader import JournalReader
 from adserver.journal.schema import DecisionRow
 from adserver.start import open_versions, open_viewers
 from adserver.viewer.codec import decode
+from adserver.viewer.pending import LIFE_MS
 from tests.edge import encoded
 from tests.serve.small import PLACEMENT, Still, fill, running, settings_of
 
@@ -85,13 +86,15 @@ def test_each_preroll_raises_the_bar_for_the_next(data):
 
 
 def test_somebody_known_but_not_written_carries_and_the_stricter_counts(data):
-    settings = capped(data, count=2)
-    with running(settings) as api:
+    settings, clock = capped(data, count=2), Still()
+    with running(settings, clock=clock) as api:
         api.track(api.decide(VIEWER), "impression")
         assert "dosage_token" not in api.decide(VIEWER)
+        clock.ms += LIFE_MS
         answer = api.decide(VIEWER, **NOT_WRITTEN)
         assert answer["action"] == "show"
         assert answer["relevance"] == api.decide(VIEWER)["relevance"]
+        clock.ms += LIFE_MS
         api.track(answer, "impression")
         both = carrying(api, answer["dosage_token"], VIEWER, **NOT_WRITTEN)
         assert both["reason"] == "capped"

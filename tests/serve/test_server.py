@@ -12,6 +12,7 @@ from base64 import urlsafe_b64decode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from threading import Barrier
 
 import psutil
 import pytest
@@ -171,6 +172,25 @@ def test_a_dead_worker_is_replaced_a_dead_parent_takes_all_along_and_beacons_sta
         assert gone(family)
     kept = [row for row in JournalReader(shop.data / "journal").rows() if type(row) is EventRow]
     assert [row.decision_id.hex() for row in kept] == [answer["decision_id"].replace("-", "")]
+
+
+def test_of_requests_at_the_same_time_one_gets_the_last_place_under_a_cap(data):
+    settings = settings_of(data)
+    fill(settings, caps=[{"count": 1, "window_s": 3600}])
+    asked = 24
+    with (
+        served(settings, "--port", "0", "--workers", "2") as server,
+        ThreadPoolExecutor(asked) as pool,
+    ):
+        for turn in range(4):
+            together = Barrier(asked)
+
+            def decide(viewer: str, together: Barrier = together) -> str:
+                together.wait()
+                return server.decide(viewer)["action"]
+
+            actions = list(pool.map(decide, [f"new-{turn}"] * asked))
+            assert actions.count("show") == 1, actions
 
 
 def key_id(answer: dict) -> int:

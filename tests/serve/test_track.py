@@ -12,6 +12,7 @@ from adserver.journal.schema import EventRow
 from adserver.journal.writer import NotDurable
 from adserver.start import open_viewers
 from adserver.viewer.codec import decode
+from adserver.viewer.pending import LIFE_MS
 from tests.serve.small import PLACEMENT, Still, fill, problem_of, running, settings_of
 
 
@@ -79,11 +80,13 @@ def test_a_click_told_by_its_pixel_and_on_its_way_at_once_is_journaled_once(shop
 def test_an_impression_reaches_the_next_decision(data):
     settings = settings_of(data)
     fill(settings, caps=[{"count": 1, "window_s": 3600}])
-    with running(settings) as api:
+    clock = Still()
+    with running(settings, clock=clock) as api:
         answer = api.decide("likes-east")
-        assert api.decide("likes-east")["action"] == "show"
+        clock.ms += LIFE_MS
         api.track(answer, "start")
         assert api.decide("likes-east")["action"] == "show"
+        clock.ms += LIFE_MS
         api.track(answer, "impression")
         assert api.decide("likes-east")["reason"] == "capped"
         assert api.decide("likes-north")["action"] == "show"

@@ -12,6 +12,7 @@ from msgspec import structs
 from adserver.domain.errors import Broken
 from adserver.domain.viewer import (
     FOREVER_S,
+    PENDING_S,
     Impression,
     Suppression,
     SuppressionCause,
@@ -24,6 +25,7 @@ from adserver.viewer.codec import (
     new_record,
     open_record,
     vector_of,
+    with_latest,
     without_profile,
 )
 from tests.viewer.records import plain, records
@@ -53,6 +55,22 @@ def test_an_open_record_shows_the_same_without_copying(record):
         assert view.flags.c_contiguous
         assert view.base is not None
     assert (vector.dtype, opened.words.dtype) == (np.float32, np.uint32)
+
+
+@given(records(), st.integers(0, 5), st.booleans())
+def test_a_record_with_more_impressions_is_as_if_written_so(record, count, surprise):
+    more = [Impression(PENDING_S, 7, 2**32 - 1, surprise)] * count
+    longer = structs.replace(record, impressions=[*record.impressions, *more])
+    assert with_latest(encode(record), more) == encode(longer)
+
+
+def test_a_damaged_record_is_left_for_others_to_refuse():
+    raw = bytearray(encode(new_record(2, KEY)))
+    raw[68:72] = b"\xff\xff\xff\x00"  # many impressions, and none of them there
+    more = [Impression(PENDING_S, 7, 8)]
+    assert with_latest(bytes(raw), more) == bytes(raw)
+    with pytest.raises(Broken):
+        decode(with_latest(bytes(raw), more))
 
 
 @given(records())

@@ -14,6 +14,8 @@ from bench.paths.counts import compare as compare_counts
 from bench.paths.endpoint import Effort, compare
 from bench.paths.join import Effort as JoinEffort
 from bench.paths.join import compare as compare_join
+from bench.paths.learn import Effort as LearnEffort
+from bench.paths.learn import compare as compare_learn
 from bench.paths.rendering import Effort as RenderingEffort
 from bench.paths.rendering import compare as compare_rendering
 from bench.report import Report
@@ -85,6 +87,7 @@ def options() -> argparse.ArgumentParser:
 
     for name, measure, told in (
         ("join", measure_join, "decisions with their events, against a plain dict join"),
+        ("learn", measure_learn, "join and learn, the step against one in NumPy"),
         ("rendering", measure_rendering, "a VAST answer and its token, against ElementTree"),
         ("estimate", measure_estimate, "1,000 bootstrap draws over a million rows, and NumPy"),
     ):
@@ -128,6 +131,13 @@ def measure_counts(arguments: argparse.Namespace, report: Report) -> bool:
         report.add("World", [f"  {size.describe()}"])
         compared = compare_counts(data, size, CountsEffort(pairs_count=arguments.pairs))
         report.add("Counts kept by a decision", compared.lines())
+    return compared.passed
+
+
+def measure_learn(_: argparse.Namespace, report: Report) -> bool:
+    """Measure joining and learning together."""
+    compared = compare_learn(LearnEffort())
+    report.add("Join and learn", compared.lines())
     return compared.passed
 
 

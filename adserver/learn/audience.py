@@ -49,7 +49,7 @@ class Audience:
         self.weights = np.array(weights, np.float64).reshape(-1, 2).T
         self._halves = _halves(self._own)
         self._order = np.argsort(self._halves[:, 0], kind="stable")
-        self._sorted = self._halves[self._order, 0]
+        self._sorted = self._halves[self._order, 0].copy()
 
     def __len__(self) -> int:
         """How many viewers may be learnt about."""
@@ -57,7 +57,7 @@ class Audience:
 
     def find(self, pseudonyms: Sequence[bytes | None]) -> NDArray[np.int64]:
         """int64[n]: rows of these viewers, or ``NOBODY``."""
-        asked = _halves([_NAMELESS if one is None else one for one in pseudonyms])
+        asked = _halves([one or _NAMELESS for one in pseudonyms])
         if not len(self):
             return np.full(len(asked), NOBODY, np.int64)
         at = np.minimum(np.searchsorted(self._sorted, asked[:, 0]), len(self) - 1)
@@ -171,5 +171,7 @@ def _chunks(changes: Iterable[Change]) -> Iterator[list[Change]]:
 
 def _halves(pseudonyms: Sequence[bytes]) -> NDArray[np.uint64]:
     """uint64[n, 2]: the pseudonyms; what has another length is nobody's."""
-    sound = [one if len(one) == PSEUDONYM_BYTES else _NAMELESS for one in pseudonyms]
-    return np.frombuffer(b"".join(sound), "<u8").reshape(-1, 2)
+    joined = b"".join(pseudonyms)
+    if len(joined) != PSEUDONYM_BYTES * len(pseudonyms):
+        joined = b"".join([one if len(one) == PSEUDONYM_BYTES else _NAMELESS for one in pseudonyms])
+    return np.frombuffer(joined, "<u8").reshape(-1, 2)

@@ -14,7 +14,7 @@ from adserver.journal.columns import DecisionColumns, columns
 from adserver.journal.outcomes import Resolved
 from adserver.journal.schema import MAY_UPDATE_PROFILE
 from adserver.learn.audience import NOBODY, Audience
-from adserver.learn.coordinates import AFFINITY, BIAS, DOSE, HEADS, Coordinates
+from adserver.learn.coordinates import AFFINITY, BIAS, DOSE, Coordinates
 from adserver.learn.labels import taught
 from adserver.learn.online import (
     AT_AFFINITY,
@@ -46,6 +46,8 @@ class Lesson:
     """int32[n, 3]: coordinates of viewer, device and intent, ``ABSENT`` where there is none."""
     viewer: NDArray[np.int64]
     """int64[n]: row of the audience, or ``NOBODY``."""
+    labels: NDArray[np.float64]
+    """float64[2, n] of (complete, annoyed)."""
     taught: NDArray[np.int64]
     """int64[m]: which decisions teach, ascending."""
     rows: Rows
@@ -61,9 +63,11 @@ class Lesson:
     @property
     def may_move(self) -> NDArray[np.bool_]:
         """bool[m]: the viewer is known, and consent allowed the profile to be updated."""
-        allowed = [self.resolved.rows[i].may & MAY_UPDATE_PROFILE != 0 for i in self.taught]
+        rows = self.resolved.rows
+        may = np.array([rows[i].may for i in self.taught.tolist()], np.int64)
+        allowed: NDArray[np.bool_] = (may & MAY_UPDATE_PROFILE) != 0
         known: NDArray[np.bool_] = self.viewer[self.taught] != NOBODY
-        return np.array(allowed, np.bool_) & known
+        return allowed & known
 
 
 class Reader:
@@ -88,7 +92,10 @@ class Reader:
         self._table = table
         self._audience = audience
         self._catalogues: dict[str, _Catalogue | None] = {}
-        self._contexts: dict[tuple[str, str | None], int] = {}
+        self._contexts: dict[tuple[str | None, str | None], int] = {}
+        self._context_at = np.zeros((0, 2), np.int32)
+        """Coordinates of the pairs of device and intent met so far."""
+        self._viewer_at = np.full(len(audience), ABSENT, np.int32)
         self._known_viewers = known_viewers
 
     def read(self, resolved: Resolved) -> Lesson:
@@ -99,8 +106,9 @@ class Reader:
         usable = _all_known(logged, variant, found)
         viewer = self._audience.find([row.pseudonym for row in resolved.rows])
         viewer[~usable] = NOBODY
-        own = np.stack([self._viewers(viewer), *self._context(resolved)], axis=1)
+        own = np.column_stack([self._viewers(viewer), self._context(resolved)])
         at = np.flatnonzero(taught(resolved) & usable)
+        labels = np.stack([resolved.complete, resolved.annoyed]).astype(np.float64)
         return Lesson(
             resolved=resolved,
             columns=logged,
@@ -110,7 +118,8 @@ class Reader:
             own=own,
             viewer=viewer,
             taught=at,
-            rows=_rows(resolved, logged, (variant, campaign, own), at),
+            labels=labels,
+            rows=_rows(logged, labels, (variant, campaign, own), at),
             vectors=[None if one is None else one.vectors for one in found],
         )
 
@@ -143,27 +152,35 @@ class Reader:
         """int32[n]: coordinate of each viewer."""
         own = np.full(len(viewer), ABSENT, np.int32)
         known = viewer != NOBODY
-        rows, place = np.unique(viewer[known], return_inverse=True)
-        weights = self._audience.weights[:, rows]
-        if not self._known_viewers:
-            weights = np.zeros_like(weights)
-        at = self._table.find_viewers([self._audience.pseudonym(row) for row in rows], weights)
-        own[known] = at[place]
+        met = viewer[known]
+        fresh = np.unique(met[self._viewer_at[met] == ABSENT])
+        if len(fresh):
+            weights = self._audience.weights[:, fresh]
+            if not self._known_viewers:
+                weights = np.zeros_like(weights)
+            names = [self._audience.pseudonym(row) for row in fresh]
+            self._viewer_at[fresh] = self._table.find_viewers(names, weights)
+        own[known] = self._viewer_at[met]
         return own
 
-    def _context(self, resolved: Resolved) -> Iterator[NDArray[np.int32]]:
-        """Yield int32[n] of the devices, and of the intents."""
-        for kind in ("device", "intent"):
-            values = [getattr(row.context, kind) for row in resolved.rows]
-            yield np.array([self._feature(kind, value) for value in values], np.int32)
+    def _context(self, resolved: Resolved) -> NDArray[np.int32]:
+        """int32[n, 2]: coordinates of device and intent."""
+        find, met = self._contexts.get, [row.context for row in resolved.rows]
+        pairs = [find((one.device, one.intent), -1) for one in met]
+        if pairs and min(pairs) < 0:
+            pairs = [self._pair(one.device, one.intent) for one in met]
+        return self._context_at[np.array(pairs, np.intp)]
 
-    def _feature(self, kind: str, value: str | None) -> int:
-        at = self._contexts.get((kind, value))
+    def _pair(self, device: str | None, intent: str | None) -> int:
+        """Return the row of ``_context_at``, made when it is met for the first time."""
+        at = self._contexts.get((device, intent))
         if at is None:
-            at = ABSENT
-            if value is not None:
-                at = int(self._table.find("context", [f"{kind}:{value}"])[0])
-            self._contexts[kind, value] = at
+            at = self._contexts[device, intent] = len(self._contexts)
+            found = [
+                ABSENT if value is None else self._table.find("context", [f"{kind}:{value}"])[0]
+                for kind, value in (("device", device), ("intent", intent))
+            ]
+            self._context_at = np.vstack([self._context_at, np.array([found], np.int32)])
         return at
 
 
@@ -200,8 +217,8 @@ def _spelt(texts: Texts) -> Iterator[str]:
 
 
 def _rows(
-    resolved: Resolved,
     logged: DecisionColumns,
+    labels: NDArray[np.float64],
     found: tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]],
     at: NDArray[np.int64],
 ) -> Rows:
@@ -217,7 +234,4 @@ def _rows(
     x = np.ones((len(at), N_FEATURES))
     x[:, AT_AFFINITY] = logged.values[ValueRow.AFFINITY, chosen]
     x[:, AT_DOSE] = np.log1p(logged.values[ValueRow.DOSE, chosen])
-    outcomes = np.empty((HEADS, len(at)))
-    outcomes[0] = resolved.complete[at]
-    outcomes[1] = resolved.annoyed[at]
-    return Rows(coordinates, x, outcomes)
+    return Rows(coordinates, x, np.ascontiguousarray(labels[:, at]))

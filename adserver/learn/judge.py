@@ -88,13 +88,24 @@ class Judge:
     ----------
     version : str
         Of the model in force.
-    seen : float64[n, N_COLUMNS]
-        Its newest decisions.
     """
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, seen: NDArray[np.float64] | None = None) -> None:
         self.version = version
-        self.seen = np.zeros((0, N_COLUMNS))
+        self._parts = [np.zeros((0, N_COLUMNS)) if seen is None else seen]
+        self._count = len(self._parts[0])
+
+    @property
+    def seen(self) -> NDArray[np.float64]:
+        """float64[n, N_COLUMNS]: the newest decisions of the model in force."""
+        self._parts = [np.concatenate(self._parts)[-KEPT:]]
+        self._count = len(self._parts[0])
+        return self._parts[0]
+
+    @property
+    def known(self) -> int:
+        """How many of them have a known outcome."""
+        return int(np.count_nonzero(~np.isnan(self.seen[:, COMPLETE])))
 
     def look(self, learner: Learner, lesson: Lesson) -> "Look":
         """Ask what was learnt about a lesson that is about to be learnt."""
@@ -117,14 +128,19 @@ class Judge:
             float64[2, m]: probabilities of the taught decisions, each before its own was learnt.
         """
         if look.relevance is not None:
-            self.seen = np.concatenate([self.seen, _remembered(look, look.relevance, p)])[-KEPT:]
+            part = _remembered(look, look.relevance, p)
+            self._parts.append(part)
+            self._count += len(part)
+            if self._count > 2 * KEPT:  # seldom: letting go of the older ones copies the others
+                _ = self.seen
 
     def verdict(self) -> Judgement | None:
         """Compare on the newest day with enough known outcomes; None when there is none."""
-        labelled = ~np.isnan(self.seen[:, COMPLETE])
-        days, counts = np.unique(self.seen[labelled, DAY], return_counts=True)
+        seen = self.seen
+        labelled = ~np.isnan(seen[:, COMPLETE])
+        days, counts = np.unique(seen[labelled, DAY], return_counts=True)
         full = days[counts >= JUDGED_MIN]
-        return _judged(self.seen[self.seen[:, DAY] == full[-1]]) if len(full) else None
+        return _judged(seen[seen[:, DAY] == full[-1]]) if len(full) else None
 
 
 class Look(Struct, frozen=True):
@@ -187,7 +203,7 @@ def _remembered(
     seen[watched, GAIN_WEIGHT] = 1.0 / np.maximum(_scalar(logged, "propensity")[watched], _TINY)
 
     cost = _scalar(logged, "annoyance_cost")
-    reward = resolved.complete - cost * resolved.annoyed
+    reward = lesson.labels[0] - cost * lesson.labels[1]
     seen[:, REWARD] = np.where(shown & (outcome != Outcome.UNPLAYED), reward, 0.0)
     seen[:, ADVANTAGE], seen[:, UNSUPPORTED] = _advantage(logged, relevance, seen[:, REWARD])
     return np.asarray(seen[judged])

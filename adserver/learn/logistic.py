@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _STEPS = 12
+_SETTLED = 1e-12
+"""A step that moves no coefficient further is the last: the next would be of rounding."""
 _RIDGE = 0.1
 """Pull towards 0 of every coefficient: keeps the step finite where the columns are collinear."""
 
@@ -53,5 +55,8 @@ def fit_logistic(
         p = sigmoid(offset + columns @ weights)
         slope = columns.T @ (p - outcome) + ridge @ weights
         bend = (columns * (p * (1.0 - p))[:, None]).T @ columns + ridge
-        weights = weights - np.linalg.solve(bend, slope)
+        step = np.linalg.solve(bend, slope)
+        weights = weights - step
+        if np.abs(step).max() < _SETTLED:
+            break
     return weights

@@ -32,7 +32,10 @@ class Moves:
         self._half_life_ms = half_life_s * MILLISECONDS_PER_SECOND
         self._rate = rate
         self._after_ms = after_ms
-        self._of: dict[int, tuple[int, NDArray[np.float64]]] = {}
+        self._slots: dict[int, int] = {}
+        """Row of the audience → row of the two below."""
+        self._last_ms = np.zeros(0, np.int64)
+        self._delta = np.zeros((0, dim))
 
     def add(self, lesson: Lesson) -> None:
         """Take every outcome of a viewer whose profile consent allows to be updated."""
@@ -43,35 +46,53 @@ class Moves:
         for number, vectors in enumerate(lesson.vectors):
             mine = np.flatnonzero(moving & (logged.version[lesson.taught] == number))
             if vectors is not None and len(mine) and vectors.shape[1] == self._dim:
-                decision = lesson.taught[mine]
+                mine = mine[np.argsort(lesson.viewer[lesson.taught[mine]], kind="stable")]
                 variant = logged.ids[IdRow.VARIANT, lesson.chosen[mine]]
+                decision = lesson.taught[mine]
                 self._touch(
                     lesson.viewer[decision],
                     logged.time_ms[decision],
-                    self._rate * welcome[mine, None] * vectors[variant],
+                    self._rate * welcome[mine],
+                    vectors[variant],
                 )
 
     def made(self, audience: Audience) -> list[Move]:
         """Return one move for every viewer that was touched."""
         return [
             Move(
-                audience.viewer_id(row), audience.pseudonym(row), time_ms, delta.astype(np.float32)
+                audience.viewer_id(row),
+                audience.pseudonym(row),
+                int(self._last_ms[slot]),
+                self._delta[slot].astype(np.float32),
             )
-            for row, (time_ms, delta) in sorted(self._of.items())
+            for row, slot in sorted(self._slots.items())
         ]
 
     def _touch(
-        self, viewer: NDArray[np.int64], time_ms: NDArray[np.int64], steps: NDArray[np.float64]
+        self,
+        viewer: NDArray[np.int64],
+        time_ms: NDArray[np.int64],
+        signal_rate: NDArray[np.float64],
+        vectors: NDArray[np.float32],
     ) -> None:
-        """Add float64[n, dim] of steps, each fading until the viewer's last."""
-        rows, place = np.unique(viewer, return_inverse=True)
-        last = np.zeros(len(rows), np.int64)
-        np.maximum.at(last, place, time_ms)
-        faded = np.exp2((time_ms - last[place]) / self._half_life_ms)
-        delta = np.zeros((len(rows), self._dim))
-        np.add.at(delta, place, faded[:, None] * steps)
-        for row, at_ms, own in zip(rows.tolist(), last.tolist(), delta, strict=True):
-            then_ms, before = self._of.get(row, (at_ms, 0.0))
-            now_ms = max(then_ms, at_ms)
-            kept = 2.0 ** ((then_ms - now_ms) / self._half_life_ms) * before
-            self._of[row] = now_ms, kept + 2.0 ** ((at_ms - now_ms) / self._half_life_ms) * own
+        """Add steps, sorted by viewer, each fading until the viewer's last."""
+        rows, first = np.unique(viewer, return_index=True)
+        slots = self._slots_of(rows.tolist())
+        last = np.maximum(np.maximum.reduceat(time_ms, first), self._last_ms[slots])
+        count = np.diff(first, append=len(viewer))
+        fade = np.exp2((time_ms - np.repeat(last, count)) / self._half_life_ms)
+        added = np.add.reduceat((fade * signal_rate)[:, None] * vectors, first)
+        kept = np.exp2((self._last_ms[slots] - last) / self._half_life_ms)
+        self._delta[slots] = kept[:, None] * self._delta[slots] + added
+        self._last_ms[slots] = last
+
+    def _slots_of(self, rows: list[int]) -> NDArray[np.intp]:
+        """Return where these viewers stand; who is met for the first time has not moved yet."""
+        slots = self._slots
+        found = np.array([slots.setdefault(row, len(slots)) for row in rows], np.intp)
+        room = len(self._last_ms)
+        if len(slots) > room:
+            more = max(len(slots), 2 * room) - room
+            self._last_ms = np.concatenate([self._last_ms, np.zeros(more, np.int64)])
+            self._delta = np.concatenate([self._delta, np.zeros((more, self._dim))])
+        return found

@@ -16,7 +16,7 @@ from adserver.journal.framing import Damage
 from adserver.journal.outcomes import GRACE_MS, Outcome, Outcomes
 from adserver.learn.audience import Audience, Weights, move_profiles, set_weights
 from adserver.learn.features import Lesson, Reader
-from adserver.learn.judge import COMPLETE, JUDGED_MIN, Judge, Judgement
+from adserver.learn.judge import JUDGED_MIN, Judge, Judgement
 from adserver.learn.moves import Moves
 from adserver.learn.online import Learner
 from adserver.learn.state import Progress, State
@@ -214,10 +214,9 @@ class _Round:
             return
         verdict = report.judgement = self._judge.verdict()
         if verdict is None:
-            seen = int(np.count_nonzero(~np.isnan(self._judge.seen[:, COMPLETE])))
             report.why = (
                 "too little data to judge by: decisions that the model in force made have "
-                f"{seen} known outcomes, and no day has {JUDGED_MIN}"
+                f"{self._judge.known} known outcomes, and no day has {JUDGED_MIN}"
             )
             return
         if verdict.worse:

@@ -110,9 +110,7 @@ class State:
         learner.learnt = head.learnt
         learner.calibrators = head.calibrators
         learner.recent[:, : arrays["recent"].shape[1]] = arrays["recent"]
-        judge = Judge(head.judged)
-        judge.seen = arrays["judged"]
-        return learner, judge
+        return learner, Judge(head.judged, arrays["judged"])
 
     def save(
         self, progress: Progress, learner: Learner, judge: Judge, moves: Sequence[Move]

@@ -133,14 +133,14 @@ def compare(effort: Effort) -> Comparison:
     with TemporaryDirectory() as name:
         directory = Path(name)
         events = write(directory, effort)
-        whole_s = _least_s(lambda: joined(directory), min(effort.rounds_count, 3))
+        whole_s = least_s(lambda: joined(directory), min(effort.rounds_count, 3))
         with decoded(directory) as rows:
             assert joined(directory) == plain(rows), "the two must tell the same"
             return Comparison(
                 effort.decisions_count,
                 events,
-                _least_s(lambda: joined(directory), effort.rounds_count),
-                _least_s(lambda: plain(rows), effort.rounds_count),
+                least_s(lambda: joined(directory), effort.rounds_count),
+                least_s(lambda: plain(rows), effort.rounds_count),
                 whole_s,
                 _most_bytes(lambda: joined(directory)),
                 _most_bytes(lambda: plain(rows)),
@@ -193,8 +193,13 @@ def decoded(directory: Path) -> Iterator[list[list[Row]]]:
         yield [rows for some in blocks.values() for rows in some]
 
 
-def write(directory: Path, effort: Effort) -> int:
-    """Write a journal of one worker, a segment a minute; return its events."""
+def write(
+    directory: Path, effort: Effort, like: Callable[[int], DecisionRow] = lambda _number: SHOWN
+) -> int:
+    """Write a journal of one worker, a segment a minute; return its events.
+
+    Every decision is ``like`` its number, but for its id and time.
+    """
     minutes: dict[int, list[Row]] = {}
     count = 0
     for number in range(effort.decisions_count):
@@ -202,7 +207,7 @@ def write(directory: Path, effort: Effort) -> int:
         # Like real ones, ids differ everywhere and begin with the time.
         decision_id = time_ms.to_bytes(6, "big") + (number * 0x9E3779B97F4A7C15).to_bytes(11)[:10]
         rows = minutes.setdefault(time_ms // 60_000, [])
-        rows.append(replace(SHOWN, decision_id=decision_id, time_ms=time_ms))
+        rows.append(replace(like(number), decision_id=decision_id, time_ms=time_ms))
         for place, event in enumerate(FATES[number % len(FATES)]):
             heard_ms = time_ms + 500 + 4_000 * place
             minutes.setdefault(heard_ms // 60_000, []).append(
@@ -216,7 +221,8 @@ def write(directory: Path, effort: Effort) -> int:
     return count
 
 
-def _least_s(run: Callable[[], object], rounds_count: int) -> float:
+def least_s(run: Callable[[], object], rounds_count: int) -> float:
+    """Return the least processor time a run took: noise only ever adds."""
     took = []
     for _ in range(rounds_count):
         gc.collect()

@@ -19,6 +19,7 @@ from adserver.journal.framing import Framer
 from adserver.journal.schema import (
     MAY_MEASURE,
     MAY_UPDATE_PROFILE,
+    NO_LENGTH,
     DecisionRow,
     EventRow,
     decision_row,
@@ -153,7 +154,7 @@ class City:
             request,
             (versions.catalogue, versions.policy, versions.model),
             pseudonym_key=viewer.pseudonym_key if viewer and may & MAY_MEASURE else None,
-            length_ms=(DURATION_MS, SKIP_MS) if decision.shown else (-1, -1),
+            length_ms=(DURATION_MS, SKIP_MS) if decision.shown else NO_LENGTH,
             may=may,
         )
 

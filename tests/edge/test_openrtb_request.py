@@ -124,6 +124,16 @@ def test_the_best_version_that_both_speak_is_chosen():
     assert protocol([], every) == 13
 
 
+def test_a_floor_is_met_exactly_and_never_missed_by_a_hair():
+    def floor(**imp):
+        return read(imp={"bidfloorcur": "USD", **imp}).terms.floor_cpm_micros
+
+    for cents in range(1, 1000):
+        assert floor(bidfloor=cents / 100) == cents * 10_000
+    assert floor(bidfloor=4.0000001) == 4_000_001
+    assert floor(bidfloor=-1.0) == floor(bidfloor=0) == floor() == 0
+
+
 def test_countries_are_those_of_the_time_zone_data():
     known = {
         line.split("\t")[0]

@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 
 MILLISECONDS_PER_SECOND = 1000
 DAY_MS = 86_400_000
+TIME_MS_MAX = 253_402_300_799_999
+"""The end of the year 9999, the last that has a spelling."""
 
 
 def parse_time_ms(text: str) -> int:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from adserver.domain.decision import NOTHING, IdRow, ValueRow
 from adserver.domain.event import NOTICES, EventType
+from adserver.domain.units import TIME_MS_MAX
 from adserver.journal.ahead import EVENTS, NEVER_MS, EventsAhead, RecentIds
 from adserver.journal.framing import Damage
 from adserver.journal.reader import JournalReader
@@ -42,8 +43,6 @@ BATCH_SPAN_MS: Final = 3_600_000
 UNTOLD_MS: Final = -1
 """``Resolved.watched_ms`` where begin or end was never heard."""
 
-_TIME_MS_MAX: Final = 1 << 48
-"""A decision id has no more bits for the time."""
 _REASON_MAX: Final = 1 << 31
 _CANDIDATE_BYTES: Final = 4 * len(ValueRow)
 _ID_COLUMN_BYTES: Final = 4 * len(IdRow)
@@ -335,7 +334,7 @@ def _sound(row: DecisionRow) -> bool:
         len(row.ids) == width * _ID_COLUMN_BYTES
         and len(row.values) == width * _CANDIDATE_BYTES
         and len(row.decision_id) == DECISION_ID_BYTES
-        and 0 <= row.time_ms < _TIME_MS_MAX
+        and 0 <= row.time_ms <= TIME_MS_MAX
         and (
             0 <= row.chosen < width
             if row.reason == SHOWN

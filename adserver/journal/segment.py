@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from adserver.domain.units import TIME_MS_MAX
 from adserver.runtime.durable import sync_directory
 
 SUFFIX: Final = ".seg"
@@ -32,7 +33,8 @@ def segments(directory: Path) -> list[Segment]:
     for path in directory.glob(f"*{SUFFIX}"):
         with suppress(ValueError):
             worker, start_ms, pid = map(int, path.stem.split("-"))
-            found.append(Segment(start_ms, worker, pid, path))
+            if 0 <= start_ms <= TIME_MS_MAX:
+                found.append(Segment(start_ms, worker, pid, path))
     return sorted(found)
 
 

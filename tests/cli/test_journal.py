@@ -92,6 +92,19 @@ def test_a_catalogue_that_is_gone_is_told(data, tmp_path):
     assert words.splitlines()[-1].split()[:3] == ["decisions", "unnamed", "2"]
 
 
+def test_a_journal_of_the_last_year_there_is_is_told_and_exported(tmp_path):
+    last_ms = 253_402_300_799_999
+    segment = SegmentWriter(tmp_path / "journal", 0)
+    segment.append(make.framed(make.shown(1, last_ms), make.shown(2, last_ms + 1)), make.NOW_MS)
+    segment.close()
+    words = run("stats", "--data", tmp_path)
+    assert "9999-12-31T23:59:59.999Z" in words
+    assert "rows not understood" in words
+    told = json.loads(run("export", "--data", tmp_path, "--to", tmp_path / "to", "--json"))
+    assert (told["rows"], told["damage"]["unknown_rows"]) == (1, 1)
+    assert (tmp_path / "to" / "day=9999-12-31" / "hour=23").is_dir()
+
+
 def refused(*arguments):
     result = CliRunner().invoke(main, ["journal", *map(str, arguments)])
     assert "Traceback" not in result.output

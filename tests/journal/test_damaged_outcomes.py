@@ -91,6 +91,7 @@ UNSOUND = [
     {"decision_id": b"short"},
     {"time_ms": -1},
     {"time_ms": 2**63},
+    {"time_ms": 253_402_300_800_000},
     {"reason": -1},
     {"reason": 2**40},
     {"chosen": 3},

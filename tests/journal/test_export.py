@@ -164,12 +164,14 @@ def test_row_groups_do_not_change_what_is_read(tmp_path, monkeypatch):
 
 
 def test_a_damaged_journal_is_exported_as_far_as_it_is_read(journal, tmp_path):
-    for path in journal.iterdir():
+    for path in list(journal.iterdir()):
         path.write_bytes(b"?" * 10 + path.read_bytes() + make.block(b"?", rows=3) + b"?")
     (journal / f"3-{NOW_MS}-1.seg").write_bytes(os.urandom(1000))
+    (journal / "0-9999999999999999-1.seg").write_bytes(b"begun in no year: left alone")
+    (journal / f"4-{NOW_MS}-1.seg").mkdir()
     done = run(journal, tmp_path / "to")
     assert (done.rows, done.damage.skipped_bytes) == (4, 3 * 11 + 1000)
-    assert done.damage.unknown_rows == 9
+    assert (done.damage.unknown_rows, done.damage.unreadable_segments) == (9, 1)
 
 
 def test_two_at_once_are_refused(journal, tmp_path):

@@ -85,7 +85,9 @@ class Pacer:
         length = np.maximum(end - since, _SHORTEST_DAYS)
         to_spread = budget - since_committed
         line = since_committed + to_spread * np.clip((now - since) / length, 0.0, 1.0)
-        days = np.where(by_day, 1.0, length / self._traffic.usual_day(paced.opening))
+        # Some are never open: nothing of theirs may be divided by.
+        usual_day = np.maximum(self._traffic.usual_day(paced.opening), _SHORTEST_DAYS)
+        days = np.where(by_day, 1.0, length / usual_day)
         slack = SLACK * to_spread / np.maximum(days, 1.0)
         ceiling = np.minimum(budget, line + slack + paced.price).astype(np.int64)
 

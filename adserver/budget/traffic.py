@@ -108,7 +108,8 @@ class Traffic:
         if quarter == self._quarter and openings is self._openings:
             return
         heights = _heights(self._requests.rows, rows, now_ms // DAY_MS)
-        self._week = openings.week(now_ms, heights) / heights.sum()
+        # A catalogue without placements has no traffic, and must not leave NaN in the level.
+        self._week = openings.week(now_ms, heights) / (float(heights.sum()) or 1.0)
         self._until = np.zeros((len(self._week), WEEK_QUARTERS + 1))
         np.cumsum(self._week, axis=1, out=self._until[:, 1:])
         self._quarter, self._openings = quarter, openings

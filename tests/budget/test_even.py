@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from adserver.budget.openings import Openings
 from adserver.budget.pacing import SLACK
 from tests.budget import days
 from tests.budget.days import DAY_MS, START_MS, diurnal, terms
@@ -165,6 +166,20 @@ def test_a_total_budget_over_a_flight_of_some_hours_a_day(town, seed):
     assert np.array(by_day) / 120 == pytest.approx(
         np.array([[1 / 3] * 3, [2 / 3] * 3]), abs=SLACK + 0.02
     )
+
+
+def test_who_is_never_open_and_a_catalogue_without_placements_disturb_nobody(town):
+    kinds = {"impressions": np.array([0, 60, 0]), "daily": np.array([60, 0, 60])}
+    hours = np.array([of_day(()), of_day(()), of_day(range(24))])
+    end_ms = START_MS + 2 * DAY_MS
+    place = town(terms(3, **kinds, hours=hours, end_ms=end_ms))
+    openings = place.budgets.openings
+    nowhere = Openings([], [], openings.where[:, :0], openings.when)
+    place.pacer.tick(START_MS, place.budgets.paced, nowhere)
+    demand = lambda _: np.array([0.0, 0.0, 0.01])  # noqa: E731
+    _, spent = place.live(diurnal(PER_SECOND), demand, (0, 24), seed=1)
+    assert spent[-1].tolist() == [0, 0, pytest.approx(60, abs=3)]
+    assert np.isfinite(place.ledger.accounts["pace"]).all()
 
 
 def test_a_pacer_that_does_not_know_the_hours_breaks_the_law(town):

@@ -6,6 +6,7 @@ neither has seen what it is judged on (progressive validation: McMahan et al. 20
 """
 
 import math
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -14,7 +15,9 @@ from numpy.typing import NDArray
 
 from adserver.domain.decision import ValueRow
 from adserver.domain.units import DAY_MS
+from adserver.domain.viewer import key32
 from adserver.journal.columns import SCALARS, DecisionColumns
+from adserver.journal.observed import UNKNOWN_SHARE_MAX
 from adserver.journal.outcomes import Outcome
 from adserver.learn.calibrate import calibration_error
 from adserver.learn.coordinates import AFFINITY, BIAS, DOSE
@@ -30,8 +33,6 @@ JUDGED_MIN: Final = 100
 """Known outcomes of a day, below which nothing is concluded from it."""
 KEPT: Final = 50_000
 """Decisions remembered: the newest of the model in force."""
-UNKNOWN_MAX: Final = 0.1
-"""Share of shown decisions without a known outcome, above which no value is told."""
 UNSUPPORTED_MAX: Final = 0.05
 """Share of what was learnt would do that the log never does, above which no value is told."""
 _TINY: Final = 1e-9
@@ -44,9 +45,9 @@ _TINY: Final = 1e-9
     FORCE_COMPLETE, FORCE_ANNOYED,
     GAIN_LEARNT, GAIN_FORCE, GAIN_WEIGHT,
     REWARD, ADVANTAGE, UNSUPPORTED,
-    SHOWN, KNOWN,
-) = range(15)  # fmt: skip
-N_COLUMNS: Final = 15
+    BEGUN, KNOWN, STRATUM,
+) = range(16)  # fmt: skip
+N_COLUMNS: Final = 16
 
 
 class Quality(Struct, frozen=True):
@@ -186,9 +187,8 @@ def _remembered(
     outcome = resolved.outcome
     seen = np.full((len(outcome), N_COLUMNS), np.nan)
     seen[:, DAY] = logged.time_ms // DAY_MS
-    shown = outcome != Outcome.NOTHING
-    known = outcome != Outcome.UNKNOWN
-    seen[:, SHOWN], seen[:, KNOWN] = shown, known
+    seen[:, BEGUN], seen[:, KNOWN] = resolved.begun, outcome != Outcome.UNKNOWN
+    seen[:, STRATUM] = [_stratum(row.placement, row.context.device) for row in resolved.rows]
 
     at, chosen = lesson.taught, lesson.chosen
     seen[at, COMPLETE : ANNOYED + 1] = lesson.rows.outcomes.T
@@ -204,7 +204,8 @@ def _remembered(
 
     cost = _scalar(logged, "annoyance_cost")
     reward = lesson.labels[0] - cost * lesson.labels[1]
-    seen[:, REWARD] = np.where(shown & (outcome != Outcome.UNPLAYED), reward, 0.0)
+    played = (outcome != Outcome.NOTHING) & (outcome != Outcome.UNPLAYED)
+    seen[:, REWARD] = np.where(played, reward, 0.0)
     seen[:, ADVANTAGE], seen[:, UNSUPPORTED] = _advantage(logged, relevance, seen[:, REWARD])
     return np.asarray(seen[judged])
 
@@ -321,19 +322,33 @@ def _mean_and_error(x: NDArray[np.float64], weight: NDArray[np.float64]) -> tupl
 def _value(seen: NDArray[np.float64]) -> tuple[float, tuple[float, float] | None]:
     """Reward a decision of the model in force; and what was learnt adds, unless nobody can tell.
 
-    A shown decision whose end was never heard is as good as the others that were shown: those weigh
-    one over the share that was heard, or silence would speak for showing nothing.
+    What began and whose end was never heard is stood for by the known ones of its placement and
+    device, as in ``journal.observed``, or silence would speak for showing nothing.
     """
-    shown, known = seen[:, SHOWN] > 0, seen[:, KNOWN] > 0
-    heard = float((shown & known).sum())
-    weight = np.where(shown, shown.sum() / max(heard, 1.0), 1.0) * known
+    begun, known = seen[:, BEGUN] > 0, seen[:, KNOWN] > 0
+    _, stratum = np.unique(seen[:, STRATUM], return_inverse=True)
+    begun_of, known_of = (
+        np.bincount(stratum, rows, minlength=1) for rows in (begun, begun & known)
+    )
+    stands_for = begun_of / np.maximum(known_of, 1.0)
+    weight = np.where(begun, stands_for[stratum], 1.0) * known
     if weight.sum() == 0.0:
         return 0.0, None
     value = _mean_and_error(seen[:, REWARD], weight)[0]
-    unknown = float((shown & ~known).sum()) / max(float(shown.sum()), 1.0)
-    if unknown > UNKNOWN_MAX or seen[:, UNSUPPORTED].mean() > UNSUPPORTED_MAX:
+    unknown = float((begun & ~known).sum())
+    if (
+        unknown > UNKNOWN_SHARE_MAX * begun.sum()
+        or ((begun_of > 0) & (known_of == 0)).any()
+        or seen[:, UNSUPPORTED].mean() > UNSUPPORTED_MAX
+    ):
         return value, None
     return value, _mean_and_error(seen[:, ADVANTAGE], weight)
+
+
+@cache
+def _stratum(placement: str, device: str | None) -> int:
+    """Name a placement and a device by a number."""
+    return key32("stratum", f"{placement}\n{device}")
 
 
 def _ndcg(labelled: NDArray[np.float64]) -> tuple[float | None, float | None]:

@@ -210,7 +210,9 @@ class _Round:
         """Put the model in force that was learnt, unless it is worse or nobody can tell."""
         report, learner = self._report, self._learner
         if learner.learnt == self._progress.published:
-            report.why = "nothing was learnt since the last model"
+            report.why = "nothing was learnt since the last model" + (
+                "; decisions wait until their time for beacons is over" * report.waiting
+            )
             return
         verdict = report.judgement = self._judge.verdict()
         if verdict is None:

@@ -119,7 +119,7 @@ class Terms(Struct, frozen=True, gc=False):
     """Lowest price taken, in the catalogue's currency."""
     secure: bool = False
     """Only files and scripts that come by https."""
-    durations_s: tuple[int, ...] = ()
+    durations_s: tuple[Annotated[int, Meta(ge=1, le=86400)], ...] = ()
     """Exactly one of these lengths."""
     bitrate_kbps_min: Kbps | None = None
     bitrate_kbps_max: Kbps | None = None

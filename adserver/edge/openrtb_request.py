@@ -249,6 +249,13 @@ def _longest_s(video: Video) -> float | None:
     return min(limits) if limits else None
 
 
+def _lengths_s(video: Video) -> tuple[int, ...]:
+    """Return the exact lengths asked for; where none can be had, one that nothing has."""
+    asked = {int(length) for length in video.rqddurs or () if length > 0 and length.is_integer()}
+    lengths = tuple(sorted(length for length in asked if length < _SECONDS_MAX))
+    return lengths if lengths or not video.rqddurs else (_SECONDS_MAX,)
+
+
 def _protocol(video: Video, versions: Iterable[str]) -> int | None:
     asked = set(video.protocols or ())
     if video.protocol is not None:
@@ -263,8 +270,8 @@ def _protocol(video: Video, versions: Iterable[str]) -> int | None:
 
 
 def _player(video: Video) -> Player:
-    lengths = [length for length in video.rqddurs or () if length > 0]
-    longest = _longest_s(video)
+    lengths = _lengths_s(video)
+    longest = max(lengths) if lengths else _longest_s(video)
     shortest = min(lengths) if lengths else min(video.minduration or 0, _SECONDS_MAX)
     return Player(
         width=_within(video.w, _PIXELS_MAX),
@@ -282,7 +289,7 @@ def _terms(asked: BidRequest, imp: Imp, video: Video, floor_cpm_micros: int) -> 
         test=bool(asked.test),
         floor_cpm_micros=floor_cpm_micros,
         secure=bool(imp.secure),
-        durations_s=tuple(sorted({int(length) for length in video.rqddurs or () if length > 0})),
+        durations_s=_lengths_s(video),
         bitrate_kbps_min=_within(video.minbitrate, _MICROS_MAX),
         bitrate_kbps_max=_within(video.maxbitrate, _MICROS_MAX),
         blocked_advertisers=tuple(asked.badv or ()),

@@ -72,6 +72,10 @@ INVALID = {
     "$.extra[2].deep": [b'{"placement": "p", "extra": [1, 2, {"deep": Infinity}]}'],
     "$.geo.lat": [spoil(geo={"lat": 91}), spoil(geo={"lat": "51"})],
     "$.player.width": [spoil(player={"width": -1}), spoil(player={"width": 1.5})],
+    "$.terms.durations_s[1]": [
+        spoil(terms={"durations_s": [15, 10**30]}),
+        spoil(terms={"durations_s": [15, 0]}),
+    ],
     "$.player.mimes": [spoil(player={"mimes": ["a"] * 65}), spoil(player={"mimes": "video/mp4"})],
     "$.content.keywords[3]": [spoil(content={"keywords": ["a", "b", "c", "k" * 129]})],
     "$.deadline_ms": [spoil(deadline_ms=0), spoil(deadline_ms=60_001), spoil(deadline_ms="10")],

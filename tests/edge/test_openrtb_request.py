@@ -134,6 +134,15 @@ def test_a_floor_is_met_exactly_and_never_missed_by_a_hair():
     assert floor(bidfloor=-1.0) == floor(bidfloor=0) == floor() == 0
 
 
+def test_exact_lengths_that_nothing_has_let_nothing_through():
+    assert read(video={"rqddurs": [30, 15.0, 15, 7.5, 1e15]}).terms.durations_s == (15, 30)
+    for lengths in ([0], [-15], [7.5], [1e15], [86_400]):
+        request = read(video={"rqddurs": lengths})
+        assert request.terms.durations_s == (86_400,)
+        assert request.player.min_duration_s == request.player.max_duration_s == 86_400
+    assert read(video={"rqddurs": []}).terms.durations_s == ()
+
+
 def test_countries_are_those_of_the_time_zone_data():
     known = {
         line.split("\t")[0]

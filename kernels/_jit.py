@@ -69,6 +69,18 @@ def _plain_trailing_zeros(word: np.uint64) -> int:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
+def _count_set_bits(_typing_context: Any, word: Any) -> Any:
+    def build(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        return builder.ctpop(args[0])
+
+    return (types.int64(types.uint64), build) if word == types.uint64 else None
+
+
+def _plain_set_bits(word: np.uint64) -> int:
+    return int(word).bit_count()
+
+
+@intrinsic  # type: ignore[untyped-decorator]
 def _pointer(_typing_context: Any, _address: Any) -> Any:
     """Make a pointer of an address."""
 
@@ -151,6 +163,8 @@ def _plain_swap(words: NDArray[np.int64], index: int, old: int, new: int) -> int
 
 trailing_zeros: Callable[[np.uint64], int]
 """Index of the lowest set bit of a non-zero uint64: one instruction, which numba lacks."""
+set_bits: Callable[[np.uint64], int]
+"""How many bits of a uint64 are set; likewise."""
 atomic_add: Callable[[NDArray[np.int64], int, int], int]
 """``words[index] += amount`` that loses no other process's; returns the former value. 2.7 ns. As
 plain Python, without the compiler, it is right for one process only."""
@@ -159,6 +173,7 @@ atomic_exchange: Callable[[NDArray[np.int64], int, int], int]
 atomic_swap: Callable[[NDArray[np.int64], int, int, int], int]
 """``words[index] = new`` if it is ``old``; returns the value that was there."""
 trailing_zeros = _count_trailing_zeros if COMPILED else _plain_trailing_zeros
+set_bits = _count_set_bits if COMPILED else _plain_set_bits
 atomic_add = _plain_add if numba.config.DISABLE_JIT else _locked_add
 atomic_exchange = _plain_exchange if numba.config.DISABLE_JIT else _locked_exchange
 atomic_swap = _plain_swap if numba.config.DISABLE_JIT else _locked_swap

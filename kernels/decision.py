@@ -9,7 +9,7 @@ from numba import types
 from numpy.typing import NDArray
 
 from kernels import frame as fr
-from kernels._jit import F4_IN, I8_IN_2D, U1_IN, U4_IN, kernel
+from kernels._jit import F4_IN, I8_IN_2D, U1_IN, U4_IN, U8_IN, kernel
 from kernels.choice import (
     BEST_BUT_FOR_DOSE,
     DOSE_PART,
@@ -28,7 +28,7 @@ from kernels.choice import (
     set_bars,
 )
 from kernels.dosage import DOSE, SURPRISES, VIEWER_CAPPED, apply_viewer_state
-from kernels.eligibility import VIEWER_IS_CAPPED, match_campaigns
+from kernels.eligibility import match_campaigns
 from kernels.pacing import hold_back
 from kernels.record import (
     HEADER_WORDS,
@@ -65,24 +65,21 @@ N_ROW_STARTS = 2
 N_REFUSED = 3
 REQUEST_BIAS_C = 4
 REQUEST_BIAS_N = 5
-DURATION_MS_MIN = 6
-DURATION_MS_MAX = 7
-SKIP_FORBIDDEN = 8
-PLACEMENT_THRESHOLD = 9
-REQUEST_DRAW = 10
-PACING_DRAW = 11
+PLACEMENT_THRESHOLD = 6
+REQUEST_DRAW = 7
+PACING_DRAW = 8
 """Negative: nobody is held back, and ``pace`` is not read."""
-N_VARYING = 12
-HALF_LIFE_S = 12
-PROFILE_HALF_LIFE_S = 13
-DOSE_WEIGHT = 14
-REQUEST_EXPLORATION = 15
-REQUEST_GAMMA = 16
-REQUEST_EPSILON = 17
-REQUEST_SURPRISE_SHARE = 18
-REQUEST_SURPRISE_BAND = 19
-SURPRISES_A_DAY = 20
-N_REQUEST = 21
+N_VARYING = 9
+HALF_LIFE_S = 9
+PROFILE_HALF_LIFE_S = 10
+DOSE_WEIGHT = 11
+REQUEST_EXPLORATION = 12
+REQUEST_GAMMA = 13
+REQUEST_EPSILON = 14
+REQUEST_SURPRISE_SHARE = 15
+REQUEST_SURPRISE_BAND = 16
+SURPRISES_A_DAY = 17
+N_REQUEST = 18
 
 # Indices into ``numbers``.
 DAMAGED = 0
@@ -117,7 +114,7 @@ RIVALS, RIVAL_START = fr.ROW["rivals"], fr.ROW["rival_start"]
 CAMPAIGN_FLAGS, CREATIVE_FLAGS = fr.ROW["campaign_flags"], fr.ROW["creative_flags"]
 CAMPAIGN_DOSE, TOUCHED, VIEWER = (fr.ROW[n] for n in ("campaign_dose", "touched", "viewer"))
 VECTORS, HEADS, VARIANTS = (fr.ROW[n] for n in ("vectors", "heads", "variants"))
-CAMPAIGN_START, WEIGHTS, LIMITS = (fr.ROW[n] for n in ("campaign_start", "weights", "limits"))
+CAMPAIGN_START, WEIGHTS = fr.ROW["campaign_start"], fr.ROW["weights"]
 IDS, VALUES, COUNTS, REST = (fr.ROW[n] for n in ("ids", "values", "counts", "rest"))
 CAMPAIGN_VALUES, CAMPAIGN_TIMES = fr.ROW["campaign_values"], fr.ROW["campaign_times"]
 SETTINGS, RESULT = fr.ROW["settings"], fr.ROW["result"]
@@ -127,11 +124,11 @@ VALUE_BITS, NUMBERS = fr.ROW["value_bits"], fr.ROW["numbers"]
 OUTCOME, FLAGS = fr.ROW["outcome"], fr.ROW["flags"]
 
 
-@kernel(types.int64(I8_IN_2D, U4_IN, U1_IN, U1_IN, F4_IN))
+@kernel(types.int64(I8_IN_2D, U4_IN, U8_IN, U1_IN, F4_IN))
 def decide_request(  # noqa: PLR0915 - one statement per thing that is handed on
     frame: NDArray[np.int64],
     record: NDArray[np.uint32],
-    playable: NDArray[np.uint8],
+    fits: NDArray[np.uint64],
     closed: NDArray[np.uint8],
     pace: NDArray[np.float32],
 ) -> int:
@@ -144,8 +141,8 @@ def decide_request(  # noqa: PLR0915 - one statement per thing that is handed on
         came out stands in ``counts``, ``numbers``, ``outcome``, ``flags`` and ``packed``.
     record : uint32[n_words]
         The viewer's record; empty for an unknown viewer.
-    playable : uint8[n_media_classes]
-        1 where the player can play a file of the class.
+    fits : uint64[n_variants // 64 + 2]
+        Variants the player takes, from ``eligibility.mark_fitting``.
     closed : uint8[n_campaigns]
         1 where a campaign may not serve whatever its relevance.
     pace : float32[n_campaigns]
@@ -234,10 +231,6 @@ def decide_request(  # noqa: PLR0915 - one statement per thing that is handed on
         fr.i4(frame, TOUCHED),
     )
 
-    limits = fr.i8(frame, LIMITS)
-    for i in range(VIEWER_IS_CAPPED):
-        limits[i] = np.int64(request[DURATION_MS_MIN + i])
-    limits[VIEWER_IS_CAPPED] = np.int64(viewer[VIEWER_CAPPED])
     shut = closed
     if request[PACING_DRAW] >= 0.0:
         shut = fr.u1(frame, HELD)
@@ -256,8 +249,8 @@ def decide_request(  # noqa: PLR0915 - one statement per thing that is handed on
         fr.u8(frame, MATCHED),
         taste,
         weights,
-        limits,
-        playable,
+        fits,
+        int(viewer[VIEWER_CAPPED]),
         shut,
         fr.u1(frame, CAMPAIGN_FLAGS),
         fr.u1(frame, CREATIVE_FLAGS),

@@ -40,7 +40,6 @@ FIELDS: Final[tuple[tuple[str, Any, int], ...]] = (
     ("variants", np.int32, 2),
     ("campaign_start", np.int32, 1),
     ("weights", np.float64, 1),
-    ("limits", np.int64, 1),
     ("ids", np.int32, 2),
     ("values", np.float32, 2),
     ("counts", np.int64, 1),

@@ -22,7 +22,6 @@ from kernels._jit import (
     I4_IN,
     I4_IN_2D,
     I4_OUT_2D,
-    I8_IN,
     I8_OUT,
     REASSOCIATE,
     U1_IN,
@@ -200,8 +199,8 @@ def score_block(
 
 @kernel(
     types.int64(
-        F4_IN_2D, F4_IN_2D, I4_IN_2D, I4_IN, U8_IN, F4_IN, F8_IN, I8_IN,
-        U1_IN, U1_IN, U1_IN, U1_IN, F4_IN,
+        F4_IN_2D, F4_IN_2D, I4_IN_2D, I4_IN, U8_IN, F4_IN, F8_IN, U8_IN, types.int64,
+        U1_IN, U1_IN, U1_IN, F4_IN,
         I4_OUT_2D, F4_OUT_2D, I8_OUT, F8_OUT,
     )
 )  # fmt: skip
@@ -213,8 +212,8 @@ def shortlist_candidates(  # noqa: C901, PLR0912, PLR0915 - one pass; two would 
     matched: NDArray[np.uint64],
     taste: NDArray[np.float32],
     weights: NDArray[np.float64],
-    limits: NDArray[np.int64],
-    playable: NDArray[np.uint8],
+    fits: NDArray[np.uint64],
+    viewer_capped: int,
     closed: NDArray[np.uint8],
     campaign_flags: NDArray[np.uint8],
     creative_flags: NDArray[np.uint8],
@@ -240,7 +239,7 @@ def shortlist_candidates(  # noqa: C901, PLR0912, PLR0915 - one pass; two would 
     heads : float32[2, n_variants]
         Offset, campaign and variant weight, summed; finite.
     variants : int32[4, n_variants]
-        Creative, duration in ms, skip offset in ms (negative: not skippable), media class.
+        Row 0 is read: the creative, which never falls within a campaign.
     campaign_start : int32[n_campaigns + 1]
         First variant of each campaign.
     matched : uint64[n_words]
@@ -249,10 +248,10 @@ def shortlist_candidates(  # noqa: C901, PLR0912, PLR0915 - one pass; two would 
         The viewer's vector; zeros for an unknown viewer.
     weights : float64[N_WEIGHTS]
         See the index constants.
-    limits : int64[N_LIMITS]
-        See the index constants; durations inclusive.
-    playable : uint8[n_media_classes]
-        1 where the player can play a file of the class.
+    fits : uint64[n_variants // 64 + 2]
+        Variants the player takes, from ``eligibility.mark_fitting``.
+    viewer_capped : int64
+        Not 0 when this viewer has seen as many prerolls as any may.
     closed : uint8[n_campaigns]
         1 where budget, pacing or the placement's floor keep a campaign out.
     campaign_flags, creative_flags, campaign_dose
@@ -298,7 +297,7 @@ def shortlist_candidates(  # noqa: C901, PLR0912, PLR0915 - one pass; two would 
             for first in range(campaign_start[k], end, BLOCK_MAX):
                 n = min(BLOCK_MAX, end - first)
                 admitted = admit_block(
-                    k, first, n, variants, limits, playable, closed,
+                    k, first, n, variants, fits, viewer_capped, closed,
                     campaign_flags, creative_flags, counts,
                 )  # fmt: skip
                 score_block(first, n, admitted, log_dose, vectors, heads, taste, weights, scores)

@@ -191,7 +191,6 @@ class Decider:
         if self._has_context:
             bias_c = context_weight(meta.complete.context, request, moment)
             bias_n = context_weight(meta.annoyed.context, request, moment)
-        limits = self._players.limits(request.player, request.terms)
         REQUEST.pack_into(
             self._request_bytes,
             0,
@@ -199,9 +198,6 @@ class Decider:
             *self._targeting.select(request, moment),
             bias_c,
             bias_n,
-            limits.duration_ms_min,
-            limits.duration_ms_max,
-            limits.skip_forbidden,
             place.threshold,
             draw,
             pacing.draw,
@@ -209,7 +205,7 @@ class Decider:
         chosen = decision.decide_request(
             self._frame,
             NO_RECORD if viewer is None else viewer.words,
-            limits.playable,
+            self._players.fitting(request.player, request.terms),
             self._closed_to(request.terms, place, house_only=house_only),
             pacing.pace,
         )
@@ -270,7 +266,6 @@ class Decider:
             "touched": np.zeros(2 + n_campaigns + n_creatives, np.int32),
             "viewer": np.zeros(3, np.float64),
             "weights": _model_weights(columns),
-            "limits": np.zeros(eligibility.N_LIMITS, np.int64),
             "ids": self._ids,
             "values": self._values,
             "request": self._request,

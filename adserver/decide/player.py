@@ -3,59 +3,62 @@
 from typing import Final
 
 import numpy as np
-from msgspec import Struct
 from numpy.typing import NDArray
 
 from adserver.catalogue.columns import OFFER_FILES, Columns, MediaFile
 from adserver.decide.terms import Sellers, kind_of, takes_file
 from adserver.domain.request import NO_TERMS, Player, Terms
+from kernels.eligibility import BLOCK_MAX, mark_fitting
 
-PLAYERS_REMEMBERED: Final = 256
+PLAYERS_REMEMBERED: Final = 1024
+BITMAPS_REMEMBERED: Final = 64
+"""Of a bit a variant each."""
 RENDERED_VAST: Final = frozenset({"2", "3", "4"})
 """Major versions of VAST this server can render."""
 DURATION_MS_MAX: Final = int(np.iinfo(np.int32).max)
-
-
-class Limits(Struct, frozen=True, gc=False):
-    """What one kind of player, and its seller, take."""
-
-    playable: NDArray[np.uint8]
-    """uint8[n_offers]: 1 where the player can play a file and its seller takes the offer."""
-    duration_ms_min: int
-    duration_ms_max: int
-    """Of the variants it takes, inclusive."""
-    skip_forbidden: bool
 
 
 class Players:
     """What players of one snapshot take, worked out once for all that say the same."""
 
     def __init__(self, columns: Columns) -> None:
+        self._variants = columns.variants
         self._media_classes = columns.meta.media_classes
         self._files_of = columns.offers[OFFER_FILES]
         self._sellers = Sellers(columns)
-        self._known: dict[object, Limits] = {}
+        self._known: dict[object, NDArray[np.uint64]] = {}
+        self._fitting: dict[tuple[bytes, bytes], NDArray[np.uint64]] = {}
 
-    def limits(self, player: Player, terms: Terms) -> Limits:
-        """Return what this player takes on these terms."""
+    def fitting(self, player: Player, terms: Terms) -> NDArray[np.uint64]:
+        """uint64[n_variants // 64 + 2]: the variants this player takes on these terms."""
         key = player if terms is NO_TERMS else (player, *kind_of(terms))
-        limits = self._known.get(key)
-        if limits is None:
+        fits = self._known.get(key)
+        if fits is None:
             if len(self._known) >= PLAYERS_REMEMBERED:
                 self._known.clear()
-            limits = self._known[key] = self._limits(player, terms)
-        return limits
+            fits = self._known[key] = self._mark(player, terms)
+        return fits
 
-    def _limits(self, player: Player, terms: Terms) -> Limits:
+    def _mark(self, player: Player, terms: Terms) -> NDArray[np.uint64]:
+        """Mark them; players of many sizes take the same files, and share a bitmap."""
         reads = reads_vast(player)
         has_file = [
             reads and any(fits(player, file, terms) for file in files)
             for files in self._media_classes
         ]
-        marks = np.array(has_file, np.uint8)[self._files_of]
+        playable = np.array(has_file, np.uint8)[self._files_of]
         if terms is not NO_TERMS:
-            marks &= self._sellers.taken(terms)
-        return Limits(marks, *duration_window_ms(player), player.skippable is False)
+            playable &= self._sellers.taken(terms)
+        limits = np.array([*duration_window_ms(player), player.skippable is False], np.int64)
+        key = playable.tobytes(), limits.tobytes()
+        words = self._fitting.get(key)
+        if words is None:
+            if len(self._fitting) >= BITMAPS_REMEMBERED:
+                self._fitting.clear()
+            words = np.zeros(self._variants.shape[1] // BLOCK_MAX + 2, np.uint64)
+            mark_fitting(self._variants, playable, limits, words)
+            self._fitting[key] = words
+        return words
 
 
 def reads_vast(player: Player) -> bool:

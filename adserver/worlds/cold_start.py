@@ -34,7 +34,7 @@ from adserver.viewer.changes import move_vector
 from adserver.worlds.dice import Dice, throw
 from adserver.worlds.requests import replay_requests
 from adserver.worlds.world import World
-from kernels import choice, eligibility, ftrl, scoring
+from kernels import choice, ftrl, scoring
 from kernels import record as stored
 
 COLD: Final = Model()
@@ -214,8 +214,8 @@ class Stage:
             np.array([(1 << len(campaigns)) - 1], np.uint64),
             record.vector,
             weights,
-            _NO_LIMITS,
-            np.ones(1, np.uint8),
+            _ANY_PLAYER,
+            0,
             np.zeros(len(campaigns), np.uint8),
             np.zeros(len(campaigns), np.uint8),
             np.zeros(1, np.uint8),
@@ -267,8 +267,8 @@ class Stage:
         )
 
 
-_NO_LIMITS: Final = np.zeros(eligibility.N_LIMITS, np.int64)
-_NO_LIMITS[1] = _DURATION_MS
+_ANY_PLAYER: Final = np.full(SHORTLIST_MAX // 64 + 2, 2**64 - 1, np.uint64)
+"""Takes every variant of a request."""
 
 
 def _anything(count: int) -> NDArray[np.int32]:

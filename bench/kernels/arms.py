@@ -41,7 +41,7 @@ def naive_arm(catalogue: Catalogue) -> Arm:
             lists.update({name: array.tolist() for name, array in catalogue.arrays.items()})
         lists["rows"][1] = 1 + i
         lists["request"] = catalogue.requests[i].tolist()
-        inputs = catalogue.record, catalogue.playable, catalogue.closed, catalogue.pace
+        inputs = catalogue.record, catalogue.fits, catalogue.closed, catalogue.pace
         chosen = naive.decide_request(lists, *[array.tolist() for array in inputs])
         length = lists["numbers"][decision.LENGTH]
         return {

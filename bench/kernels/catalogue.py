@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kernels import choice, decision, dosage, frame, scoring
+from kernels import choice, decision, dosage, eligibility, frame, scoring
 from kernels.lookup import make_lookup
 
 DIM = 64
@@ -47,6 +47,7 @@ class Catalogue:
     arrays: dict[str, np.ndarray] = field(init=False)
     taste: np.ndarray = field(init=False)
     playable: np.ndarray = field(init=False)
+    fits: np.ndarray = field(init=False)
     closed: np.ndarray = field(init=False)
     pace: np.ndarray = field(init=False)
 
@@ -111,7 +112,6 @@ class Catalogue:
             ]).astype(np.int32),
             "campaign_start": (np.arange(n_campaigns + 1) * portion).astype(np.int32),
             "weights": weights,
-            "limits": np.zeros(4, np.int64),
             "ids": np.zeros((3, SHORTLIST_MAX), np.int32),
             "values": np.zeros((8, SHORTLIST_MAX), np.float32),
             "counts": np.zeros(7, np.int64),
@@ -134,6 +134,10 @@ class Catalogue:
             "outcome": np.zeros(decision.N_OUTCOME),
             "flags": np.zeros(decision.N_FLAGS, np.uint8),
         }
+        # Once for all players of a kind, as the server has it.
+        self.fits = np.zeros(n // 64 + 2, np.uint64)
+        limits = np.array([*DURATIONS_MS, 0])
+        eligibility.mark_fitting(self.arrays["variants"], self.playable, limits, self.fits)
         self.frame = frame.make_frame(self.arrays)
         self.wanted = wanted
         self.draws = rng.random(REQUESTS)
@@ -152,7 +156,7 @@ class Catalogue:
     @staticmethod
     def _request(draw: float) -> np.ndarray:
         """Return what one request tells the kernel: one dimension asked, nothing refused."""
-        asked = 1000 * NOW_S, 2, 1 + 1, 0, 0.1, -0.1, *DURATIONS_MS, 0
+        asked = 1000 * NOW_S, 2, 1 + 1, 0, 0.1, -0.1
         by_snapshot = HALF_LIFE_S, 90 * 86_400.0, *SETTINGS
         return np.array([*asked, PLACEMENT_THRESHOLD, draw, NOT_PACED, *by_snapshot])
 
@@ -160,9 +164,7 @@ class Catalogue:
         """Decide request i as the server does; everything else stands in the arrays."""
         self.arrays["rows"][1] = 1 + i
         self.arrays["request"][:] = self.requests[i]
-        return decision.decide_request(
-            self.frame, self.record, self.playable, self.closed, self.pace
-        )
+        return decision.decide_request(self.frame, self.record, self.fits, self.closed, self.pace)
 
     def matched(self, i: int) -> np.ndarray:
         """Return the bitmap of the campaigns that want request i."""

@@ -87,24 +87,36 @@ class Shortlisting:
             bitmap(matched, len(campaigns) // 64 + 1),
             frozen(self.taste, np.float32),
             frozen(self.weights, np.float64),
-            frozen(self.limits, np.int64),
-            frozen(self.playable, np.uint8),
+            self.fits(),
+            self.limits[3],
             frozen([campaign.closed for campaign in campaigns], np.uint8),
             frozen([campaign.flags for campaign in campaigns], np.uint8),
             frozen(self.creative_flags, np.uint8),
             frozen([campaign.dose for campaign in campaigns], np.float32),
         )
 
-    def admits(self, campaign, variant):
-        """Whether a variant is eligible."""
-        shortest, longest, skip_forbidden, viewer_capped = self.limits
+    def fits(self):
+        """Return the bitmap of the variants the player takes."""
+        variants = [variant for campaign in self.campaigns for variant in campaign.variants]
+        members = [v for v, variant in enumerate(variants) if self.takes(variant)]
+        return bitmap(members, len(variants) // 64 + 2)
+
+    def takes(self, variant):
+        """Whether the player takes a variant."""
+        shortest, longest, skip_forbidden, _ = self.limits
         return (
-            campaign.matched
-            and not (campaign.closed or campaign.flags or viewer_capped)
-            and not self.creative_flags[variant.creative]
-            and self.playable[variant.media_class]
+            self.playable[variant.media_class]
             and shortest <= variant.duration_ms <= longest
             and not (skip_forbidden and variant.skip_after_ms >= 0)
+        )
+
+    def admits(self, campaign, variant):
+        """Whether a variant is eligible."""
+        return (
+            campaign.matched
+            and not (campaign.closed or campaign.flags or self.limits[3])
+            and not self.creative_flags[variant.creative]
+            and self.takes(variant)
         )
 
 
@@ -156,7 +168,7 @@ def shortlistings(draw, nan_share=0.05):
 
     campaigns = tuple(
         Campaign(
-            tuple(one_variant() for _ in range(size)),
+            tuple(sorted((one_variant() for _ in range(size)), key=lambda one: one.creative)),
             random.random() < 0.8,
             random.random() < 0.1,
             random.choice((0, 0, 0, 0, 0, SUPPRESSED, CAPPED, SUPPRESSED | CAPPED)),

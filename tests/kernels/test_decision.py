@@ -45,9 +45,7 @@ def asked(draw):
     shortlisting = draw(shortlistings(nan_share=0))
     random = draw(randoms)
     columns = shortlisting.arguments()
-    vectors, heads, variants, starts, in_flight, taste, weights, limits, playable, closed, *_ = (
-        columns
-    )
+    vectors, heads, variants, starts, in_flight, taste, weights, fits, _, closed, *_ = columns
     n = len(shortlisting.campaigns)
     keyed = draw(catalogues_of(n, CREATIVES))
     dose_part, *settings, chance = draw(choice_settings()).tolist()
@@ -74,7 +72,6 @@ def asked(draw):
         "variants": variants,
         "campaign_start": starts,
         "weights": weights.copy(),
-        "limits": limits.copy(),
         "ids": np.zeros((3, shortlisting.k_max), np.int32),
         "values": np.zeros((8, shortlisting.k_max), np.float32),
         "counts": np.zeros(7, np.int64),
@@ -105,7 +102,6 @@ def asked(draw):
             draw(st.integers(0, 1)),
             draw(st.sampled_from((-0.5, 0.0, 1.0))),
             draw(st.sampled_from((-2.0, 0.0))),
-            *limits[:3],
             draw(st.sampled_from((-math.inf, -0.25, 0.25))),
             chance,
             draw(st.sampled_from((-1.0, 0.0, 0.4))),
@@ -118,7 +114,7 @@ def asked(draw):
         np.float64,
     )
     pace = frozen([random.choice((0.0, 0.5, 1.0)) for _ in range(n)], np.float32)
-    return Asked(arrays, (draw(records(taste)), playable, closed, pace))
+    return Asked(arrays, (draw(records(taste)), fits, closed, pace))
 
 
 @st.composite

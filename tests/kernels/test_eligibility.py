@@ -4,7 +4,14 @@ import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kernels.eligibility import NEVER, admit_block, mark_in_flight, match_campaigns
+from kernels.eligibility import (
+    NEVER,
+    admit_block,
+    mark_fitting,
+    mark_in_flight,
+    match_campaigns,
+    take_bits,
+)
 from tests.kernels.generated import frozen, shortlistings
 from tests.naive import eligibility as naive
 
@@ -112,13 +119,36 @@ def test_a_dimension_without_a_value_matches_nobody():
 @given(shortlistings(), st.data())
 def test_admission_matches_oracle(shortlisting, data):
     _, _, variants, starts, _, _, _, *rest = shortlisting.arguments()
-    limits, playable, closed, campaign_flags, creative_flags, _ = rest
-    shared = variants, limits, playable, closed, campaign_flags, creative_flags
+    fits, viewer_capped, closed, campaign_flags, creative_flags, _ = rest
+    shared = variants, fits, viewer_capped, closed, campaign_flags, creative_flags
     for k in range(len(closed)):
-        first = data.draw(st.integers(starts[k], starts[k + 1]))
+        if starts[k] == starts[k + 1]:
+            continue
+        first = data.draw(st.integers(starts[k], starts[k + 1] - 1))
         length = min(int(starts[k + 1]) - first, 64)
         counts, expected_counts = np.arange(7), list(range(7))
         got = admit_block(k, first, length, *shared, counts)
-        plain = [array.tolist() for array in shared]
+        plain = [np.asarray(each).tolist() for each in shared]
         assert got == naive.admit_block(k, first, length, *plain, expected_counts)
         assert counts.tolist() == expected_counts
+
+
+@given(shortlistings())
+def test_what_fits_matches_oracle(shortlisting):
+    variants = shortlisting.arguments()[2]
+    n = variants.size // 4
+    variants = frozen(variants, np.int32, (4, n))
+    playable = frozen(shortlisting.playable, np.uint8)
+    limits = frozen(shortlisting.limits[:3], np.int64)
+    words, expected = np.full(n // 64 + 2, 7, np.uint64), [7] * (n // 64 + 2)
+    mark_fitting(variants, playable, limits, words)
+    naive.mark_fitting(*(each.tolist() for each in (variants, playable, limits)), expected)
+    assert words.tolist() == expected == shortlisting.fits().tolist()
+
+
+@given(st.lists(words, min_size=2, max_size=4), st.data())
+def test_taken_bits_match_oracle(bitmap, data):
+    first = data.draw(st.integers(0, 64 * (len(bitmap) - 1) - 1))
+    length = data.draw(st.integers(0, 64))
+    got = take_bits(frozen(bitmap, np.uint64), first, length)
+    assert got == naive.take_bits(bitmap, first, length)

@@ -28,7 +28,7 @@ def shortlist(shortlisting):
 def expected_shortlist(shortlisting):
     """Return what the oracle fills."""
     out = Shortlist(shortlisting.k_max)
-    plain = [array.tolist() for array in shortlisting.arguments()]
+    plain = [np.asarray(each).tolist() for each in shortlisting.arguments()]
     ids, values, counts, rest = (
         array.tolist() for array in (out.ids, out.values, out.counts, out.rest)
     )

@@ -38,7 +38,7 @@ def read_record(
 def decide_request(
     frame: MutableMapping[str, Any],
     record: Sequence[int],
-    playable: Sequence[int],
+    fits: Sequence[int],
     closed: Sequence[int],
     pace: Sequence[float],
 ) -> int:
@@ -49,7 +49,7 @@ def decide_request(
     flags[:] = [0, 0]
     (
         now_ms, n_rows, n_row_starts, n_refused, bias_c, bias_n,
-        duration_ms_min, duration_ms_max, skip_forbidden, placement_threshold, draw, pacing_draw,
+        placement_threshold, draw, pacing_draw,
         half_life_s, profile_half_life_s,
         dose_weight, exploration, gamma, epsilon, surprise_share, band, surprises_a_day,
     ) = frame["request"]  # fmt: skip
@@ -85,14 +85,13 @@ def decide_request(
     dose, viewer_capped, surprises = frame["viewer"]
     of_affinity, of_dose_and_after = frame["weights"][1:3], frame["weights"][5:]
     weights = [scale, *of_affinity, bias_c + own_c, bias_n + own_n, *of_dose_and_after]
-    limits = [duration_ms_min, duration_ms_max, skip_forbidden, viewer_capped]
     shut = closed
     if pacing_draw >= 0:
         shut, seed = frame["held"], int(pacing_draw * 2**53)
         numbers[1] = hold_back(frame["matched"], pace, closed, seed, *of("held", "held_back"))
     length = shortlist_candidates(
         *of("vectors", "heads", "variants", "campaign_start", "matched"),
-        taste, weights, limits, playable, shut,
+        taste, weights, fits, int(viewer_capped), shut,
         *of("campaign_flags", "creative_flags", "campaign_dose", "ids", "values", "counts", "rest"),
     )  # fmt: skip
 

@@ -57,28 +57,45 @@ def match_campaigns(
     _write(wanting, matched)
 
 
+def mark_fitting(
+    variants: Matrix, playable: Sequence[int], limits: Sequence[int], words: MutableSequence[int]
+) -> None:
+    """Ask of every variant whether it fits; write the answers as digits."""
+    shortest, longest, skip_forbidden = limits
+    fits = [
+        bool(playable[offer])
+        and shortest <= duration <= longest
+        and not (skip_forbidden and skip_after >= 0)
+        for _, duration, skip_after, offer in zip(*variants, strict=True)
+    ]
+    number = sum(1 << v for v, fit in enumerate(fits) if fit)
+    words[:] = [number >> 64 * w & 2**64 - 1 for w in range(len(words))]
+
+
+def take_bits(words: Sequence[int], first: int, length: int) -> int:
+    """Read the bitmap as one number."""
+    number = sum(int(word) << 64 * w for w, word in enumerate(words))
+    return number >> first & 2**length - 1
+
+
 def admit_block(  # noqa: PLR0913, PLR0917  (the kernel's parameters)
     k: int,
     first: int,
     length: int,
     variants: Matrix,
-    limits: Sequence[int],
-    playable: Sequence[int],
+    fits: Sequence[int],
+    viewer_capped: int,
     closed: Sequence[int],
     campaign_flags: Sequence[int],
     creative_flags: Sequence[int],
     counts: MutableSequence[int],
 ) -> int:
     """One variant and one stage after another."""
-    shortest, longest, skip_forbidden, viewer_capped = limits
     admitted = 0
     for i in range(length):
-        creative, duration, skip_after, media = (row[first + i] for row in variants)
-        flags = int(campaign_flags[k]) | int(creative_flags[creative])
+        flags = int(campaign_flags[k]) | int(creative_flags[variants[0][first + i]])
         stages = (
-            playable[media]
-            and shortest <= duration <= longest
-            and not (skip_forbidden and skip_after >= 0),
+            int(fits[(first + i) // 64]) >> (first + i) % 64 & 1,
             not flags & SUPPRESSED,
             not (flags & CAPPED or viewer_capped),
             not closed[k],

@@ -65,7 +65,7 @@ def score_block(  # noqa: PLR0913, PLR0917  (the kernel's parameters)
 def _eligible(  # noqa: PLR0913, PLR0917
     vectors: Matrix, heads: Matrix, variants: Matrix, campaign_start: Sequence[int],
     matched: Sequence[int], taste: Sequence[float], weights: Sequence[float],
-    limits: Sequence[int], playable: Sequence[int], closed: Sequence[int],
+    fits: Sequence[int], viewer_capped: int, closed: Sequence[int],
     campaign_flags: Sequence[int], creative_flags: Sequence[int], campaign_dose: Sequence[float],
     counts: MutableSequence[int],
 ) -> list[tuple[float, ...]]:  # fmt: skip
@@ -77,7 +77,16 @@ def _eligible(  # noqa: PLR0913, PLR0917
         for v in range(campaign_start[k], campaign_start[k + 1]):
             counts[2] += 1
             passes = admit_block(
-                k, v, 1, variants, limits, playable, closed, campaign_flags, creative_flags, counts
+                k,
+                v,
+                1,
+                variants,
+                fits,
+                viewer_capped,
+                closed,
+                campaign_flags,
+                creative_flags,
+                counts,
             )
             if not passes:
                 continue
@@ -98,8 +107,8 @@ def shortlist_candidates(  # noqa: PLR0913, PLR0917  (the kernel's parameters)
     matched: Sequence[int],
     taste: Sequence[float],
     weights: Sequence[float],
-    limits: Sequence[int],
-    playable: Sequence[int],
+    fits: Sequence[int],
+    viewer_capped: int,
     closed: Sequence[int],
     campaign_flags: Sequence[int],
     creative_flags: Sequence[int],
@@ -115,7 +124,7 @@ def shortlist_candidates(  # noqa: PLR0913, PLR0917  (the kernel's parameters)
     everyone = [
         one
         for one in _eligible(
-            vectors, heads, variants, campaign_start, matched, taste, weights, limits, playable,
+            vectors, heads, variants, campaign_start, matched, taste, weights, fits, viewer_capped,
             closed, campaign_flags, creative_flags, campaign_dose, counts,
         )
         if not math.isnan(one[6])

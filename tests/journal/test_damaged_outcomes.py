@@ -67,12 +67,12 @@ def test_whatever_is_broken_the_rest_is_joined_and_the_loss_is_told(whole, harms
     assert told.keys() <= whole.told.keys(), "nothing is made up"
     changed = {key for key in told if told[key] != whole.told[key]}
     lost = len(whole.told) - len(told)
-    missing = set(harms) - {"repeat", "later", "empty"}
     if lost or changed:
         # A file cut at a block's end, or to nothing, looks whole: only its rows are missing.
-        assert joined.damage.any or joined.unmatched or missing <= {"cut"} or "empty" in harms
+        assert joined.damage.any or joined.unmatched or set(harms) & {"cut", "empty"}
     if set(harms) <= {"repeat", "later"}:
-        assert (told, joined.damage.newer_blocks) == (whole.told, harms.count("later"))
+        assert told == whole.told
+        assert joined.damage.newer_blocks >= harms.count("later")
     for key in changed:
         assert told[key][1] < whole.told[key][1], "events are lost, never gained"
 

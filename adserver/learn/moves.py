@@ -81,7 +81,8 @@ class Moves:
         last = np.maximum(np.maximum.reduceat(time_ms, first), self._last_ms[slots])
         count = np.diff(first, append=len(viewer))
         fade = np.exp2((time_ms - np.repeat(last, count)) / self._half_life_ms)
-        added = np.add.reduceat((fade * signal_rate)[:, None] * vectors, first)
+        steps = (fade * signal_rate).astype(np.float32)[:, None] * vectors
+        added = np.add.reduceat(steps, first, dtype=np.float64)
         kept = np.exp2((self._last_ms[slots] - last) / self._half_life_ms)
         self._delta[slots] = kept[:, None] * self._delta[slots] + added
         self._last_ms[slots] = last

@@ -138,8 +138,8 @@ class _Round:
         return Progress(base=in_force.base, known_viewers=False, unmoved_until_ms=until_ms)
 
     def go(self, journal: Path, now_ms: int, grace_ms: int) -> Report:
-        self._move(now_ms)
         audience = Audience(self._store)
+        self._move(audience, now_ms)
         table = self._learner.table
         here = audience.find(list(table.viewers)) >= 0
         stay = [own for own, there in zip(table.viewers, here, strict=True) if there]
@@ -149,7 +149,7 @@ class _Round:
         if self._report.decisions or self._report.viewers_forgotten:
             self._progress = replace(self._progress, run=self._progress.run + 1)
             self._state.save(self._progress, self._learner, self._judge, moves.made(audience))
-            self._move(now_ms)
+            self._move(audience, now_ms)
         self._tell(outcomes)
         self._publish(audience)
         return self._report
@@ -184,11 +184,15 @@ class _Round:
         self._progress = progress
         return moves
 
-    def _move(self, now_ms: int) -> None:
+    def _move(self, audience: Audience, now_ms: int) -> None:
         """Make the moves of the last run that was saved, as far as they are not made."""
         run = self._progress.run
         self._report.profiles_moved += move_profiles(
-            self._store, self._state.moves(run), run, self._base.profile_half_life_s, now_ms
+            self._store,
+            self._state.moves(run, audience),
+            run,
+            self._base.profile_half_life_s,
+            now_ms,
         )
         self._state.moved()
 

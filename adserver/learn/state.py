@@ -4,8 +4,8 @@
 to, from before the state is replaced until the moves are made: whatever a crash interrupts, the
 next run makes them, and the viewer store remembers whom this run has moved already.
 
-Viewers stand here by pseudonym, as in the journal: deleting a record deletes the key that tells
-whose it is, and the next run drops the row.
+Viewers stand here by pseudonym alone, as in the journal: deleting a record deletes the key that
+tells whose it is, and the next run drops the row.
 """
 
 import fcntl
@@ -26,7 +26,7 @@ from adserver.catalogue.files import write_durably
 from adserver.domain.errors import Broken, InvalidInput, Problem
 from adserver.domain.model import Calibrator, Model
 from adserver.journal.outcomes import Place
-from adserver.learn.audience import PSEUDONYM_BYTES, Move
+from adserver.learn.audience import NOBODY, PSEUDONYM_BYTES, Audience, Move
 from adserver.learn.coordinates import HEADS
 from adserver.learn.judge import N_COLUMNS, Judge
 from adserver.learn.online import RECENT, Learner, Pace
@@ -139,18 +139,18 @@ class State:
             },
         )
 
-    def moves(self, run: int) -> list[Move]:
-        """Return the moves of this run that may still have to be made."""
+    def moves(self, run: int, audience: Audience) -> list[Move]:
+        """Return the moves of this run that may still have to be made, of who is still there."""
         try:
             arrays = self._read(_MOVES)
         except Broken:
             return []  # cut off before the state was replaced: its run never came to be
         if arrays is None or int(arrays["run"]) != run:
             return []
-        ids = bytes(arrays["ids"]).decode().split("\n")
         owns = _pseudonyms(arrays["pseudonyms"])
-        times = arrays["times"].tolist()
-        return [Move(*row) for row in zip(ids, owns, times, arrays["deltas"], strict=False)]
+        rows = audience.find(owns).tolist()
+        told = zip(rows, owns, arrays["times"].tolist(), arrays["deltas"], strict=True)
+        return [Move(audience.viewer_id(row), *move) for row, *move in told if row != NOBODY]
 
     def moved(self) -> None:
         """Forget the moves: they are made."""
@@ -203,7 +203,6 @@ def _pseudonyms(packed: NDArray[np.uint8]) -> list[bytes]:
 def _packed_moves(run: int, moves: Sequence[Move]) -> dict[str, Any]:
     return {
         "run": np.int64(run),
-        "ids": np.frombuffer("\n".join(move.viewer_id for move in moves).encode(), np.uint8),
         "pseudonyms": np.frombuffer(b"".join(move.pseudonym for move in moves), np.uint8),
         "times": np.array([move.time_ms for move in moves], np.int64),
         "deltas": np.stack([move.delta for move in moves]) if moves else np.zeros((0, 0)),

@@ -203,6 +203,28 @@ def test_a_viewer_who_was_forgotten_leaves_nothing_behind(city):
     assert gone not in dict(city.store.scan())
 
 
+def test_nothing_on_the_disk_says_whose_pseudonym_it_is(city, monkeypatch):
+    """Not even between a crash and the next round."""
+
+    def die(_store, moves, *_rest):
+        if moves:
+            raise RuntimeError("killed")
+        return 0
+
+    monkeypatch.setattr(module, "move_profiles", die)
+    with pytest.raises(RuntimeError, match="killed"):
+        city.learn()
+    gone = city.world.viewer_ids[5]
+    held = sorted((city.directory / "learner").iterdir())
+    assert [path.name for path in held] == ["lock", "moves.npz", "state.npz"]
+    assert city.pseudonym(gone) in held[1].read_bytes()
+    assert not any(gone.encode() in path.read_bytes() for path in held)
+    city.store.transact([Change(viewer_id=gone, update=lambda _: None)])
+    monkeypatch.undo()
+    assert city.learn().profiles_moved == len(city.world.viewer_ids) - 1
+    assert gone not in dict(city.store.scan())
+
+
 def test_a_viewer_forgotten_before_the_round_is_learnt_nothing_about(city):
     gone = city.world.viewer_ids[5]
     own = city.pseudonym(gone)

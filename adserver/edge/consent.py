@@ -182,7 +182,8 @@ def reduce(request: AdRequest, verdict: Verdict) -> AdRequest:
     """Drop what may not be used, so that nothing later can use or write it by mistake.
 
     The strings themselves go too: one says to the tenth of a second when somebody clicked, and so
-    names them.
+    names them. So does what a browser says of itself, together with a place and a time: it goes
+    where the viewer may not be read or measured.
     """
     signals = request.consent
     may = verdict.may
@@ -199,7 +200,12 @@ def reduce(request: AdRequest, verdict: Verdict) -> AdRequest:
         # An id of another system may be what the viewer is looked up by, where there is no better.
         foreign = any(each.id == viewer.id for each in viewer.ids)
         viewer = msgspec.structs.replace(viewer, id=None if foreign else viewer.id, ids=())
-    return msgspec.structs.replace(request, viewer=viewer, geo=geo, consent=NO_CONSENT_SIGNALS)
+    device = request.device
+    if device.ua is not None and not (may.read_id and may.measure):
+        device = msgspec.structs.replace(device, ua=None)
+    return msgspec.structs.replace(
+        request, viewer=viewer, geo=geo, device=device, consent=NO_CONSENT_SIGNALS
+    )
 
 
 def _coarse(degrees: float | None) -> float | None:

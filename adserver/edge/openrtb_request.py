@@ -89,6 +89,8 @@ _DEVICES: Final[Mapping[int, DeviceType]] = {
 """AdCOM "Device Types"; 1 is a phone or a tablet, and far more often a phone."""
 _CRAWLER: Final = re.compile(r"(?<!cu)bot\b|crawl|spider|slurp|facebookexternalhit", re.IGNORECASE)
 """What known crawlers call themselves; Cubot makes telephones."""
+_NO_SIGNAL: Final = frozenset({None, "", "0", 0})
+"""Global Privacy Control is a 1; whatever else is none of these is taken for one."""
 _CONTRADICTION: Final = "contradiction"
 """No consent string of any kind, so that it closes the gate."""
 
@@ -332,7 +334,7 @@ def _consent(regs: Regs, user: User, device: Gadget) -> Consent:
         gpp=_agreed(regs.gpp, old.gpp, CONSENT_LENGTH_MAX),
         us_privacy=_agreed(regs.us_privacy, old.us_privacy, ID_LENGTH_MAX),
         coppa=bool(regs.coppa),
-        opt_out=bool(device.lmt or device.dnt),
+        opt_out=bool(device.lmt or device.dnt or old.gpc not in _NO_SIGNAL),
     )
 
 

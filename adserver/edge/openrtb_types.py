@@ -164,6 +164,8 @@ class RegsExt(Struct):
     gdpr: Flag = None
     us_privacy: str | None = None
     gpp: str | None = None
+    gpc: str | Float | bool | None = None
+    """Global Privacy Control of the browser; the IAB's extension writes "1"."""
 
 
 class Regs(Struct):

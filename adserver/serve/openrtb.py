@@ -97,6 +97,7 @@ class BidEndpoint:
             return
         except (Malformed, Refused, asgi.Refused) as error:
             self._engines.counters.add(Counter.REQUESTS_REFUSED)
+            headers.append((b"content-length", b"0"))
             await asgi.answer(send, _status(error), headers, b"")
             return
         if document is None:

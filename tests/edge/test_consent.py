@@ -13,6 +13,7 @@ from adserver.domain.request import (
     NO_GEO,
     AdRequest,
     Consent,
+    Device,
     ForeignId,
     Geo,
     Viewer,
@@ -209,6 +210,7 @@ FULL = AdRequest(
     viewer=Viewer(id="ml-1", ids=(ForeignId("crm", "7"),)),
     consent=Consent(tcf=EVERYTHING),
     geo=Geo(country="NL", city="Rotterdam", lat=51.92345, lon=4.47891),
+    device=Device(type="tv", ua="TV/1.0"),
 )
 
 
@@ -230,6 +232,13 @@ def test_what_may_not_be_used_is_not_there_any_more():
     assert reduced({1, 4}).geo.lat == 51.9
     assert reduced({1, 4}, {1}).geo == FULL.geo
     assert reduced((), {1}).geo == FULL.geo
+
+
+def test_what_a_browser_says_of_itself_goes_with_who_may_not_be_measured():
+    assert reduced({1, 2, 7}).device == FULL.device
+    assert reduced({1, 2}).device == Device(type="tv")
+    assert reduced({2, 7}).device == Device(type="tv")
+    assert reduce(FULL, judge(Consent(opt_out=True))).device == Device(type="tv")
 
 
 @pytest.mark.parametrize("signals", [{"coppa": True}, {"gpp": CHILD}])

@@ -90,6 +90,14 @@ def test_signals_from_both_places_and_contradictions_close_the_gate():
     assert read(device={"dnt": 0, "lmt": 0}).consent == Consent()
 
 
+@pytest.mark.parametrize(
+    ("said", "objects"),
+    [("1", True), (1, True), (True, True), ("yes", True), ("0", False), (0, False), ("", False)],
+)
+def test_global_privacy_control_arrives_as_an_extension(said, objects):
+    assert read(regs={"ext": {"gpc": said}}).consent == Consent(opt_out=objects)
+
+
 def test_all_ids_are_told_and_one_is_looked_up():
     eids = [{"source": "a", "uids": [{"id": "1"}, {"id": "2"}]}, {"source": "", "uids": [{}]}]
     viewer = read(user={"eids": eids, "ext": {"eids": [{"source": "b"}]}}).viewer

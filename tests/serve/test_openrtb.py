@@ -93,6 +93,7 @@ MALFORMED = [
 def test_what_is_no_bid_request_is_400_without_a_body(exchange, body):
     answer = exchange.request("POST", "/openrtb2/bid", content=body)
     assert (answer.status_code, answer.content) == (400, b"")
+    assert answer.headers["content-length"] == "0"
 
 
 def test_limits_are_kept_without_a_word(exchange):

@@ -3,14 +3,14 @@
 import click
 
 from adserver.cli.session import Session, pass_session
-from adserver.domain.units import DAY_MS, MILLISECONDS_PER_SECOND, format_time_ms
+from adserver.domain.units import DAY_MS, format_time_ms
 from adserver.runtime.clock import SystemClock
 from adserver.runtime.entropy import SystemEntropy
 from adserver.runtime.keys import rotate as rotate_keys
 from adserver.serve.auth import SCOPES, Bearers
 
-CLICKS_LEAD_ON_MS = DAY_MS
-"""After the last token of a key expired."""
+FORMER_OPEN_MS = 31 * DAY_MS
+"""Longer than anything that was sealed lives: a decision's beacons and a dosage token, 30 days."""
 
 
 @click.group(
@@ -80,13 +80,13 @@ def revoke(session: Session, token_id: str) -> None:
 def rotate(session: Session, void: bool) -> None:
     """Seal beacon tokens with a new key; servers follow within two seconds, without a restart.
 
-    What the former keys sealed stays good until it expires, and its clicks lead on for a day more.
+    What the former keys sealed stays good until it expires; after 31 days they are gone.
 
     Example: adserver token rotate
     """
     now_ms = SystemClock().now_ms()
-    opens_ms = session.settings.decision_ttl_s * MILLISECONDS_PER_SECOND + CLICKS_LEAD_ON_MS
-    keys = rotate_keys(session.need_data(), SystemEntropy(), now_ms, 0 if void else opens_ms)
+    opens_ms = 0 if void else FORMER_OPEN_MS
+    keys = rotate_keys(session.need_data(), SystemEntropy(), now_ms, opens_ms)
     rows = [
         {
             "id": key.id,

@@ -6,8 +6,12 @@ import pytest
 from click.testing import CliRunner
 
 from adserver.cli.root import main
-from adserver.domain.errors import Broken
+from adserver.cli.token import FORMER_OPEN_MS
+from adserver.domain.errors import Broken, InvalidInput
+from adserver.domain.units import parse_time_ms
+from adserver.edge.dosage_token import LIFETIME_S_MAX
 from adserver.serve.auth import Bearers
+from adserver.settings import load
 
 
 def run(data, *words):
@@ -59,6 +63,18 @@ def test_rotate_says_which_key_seals_and_how_long_the_former_opens(tmp_path):
     voided = json.loads(run(tmp_path, "rotate", "--void", "--json").output)["keys"]
     assert [row["id"] for row in voided] == [4]
     assert "secret" not in json.dumps(voided)
+
+
+def test_former_keys_outlive_all_they_sealed(tmp_path):
+    longest_s = max(
+        load(environment={}, flags={"decision_ttl_s": 30 * 86_400}).decision_ttl_s, LIFETIME_S_MAX
+    )
+    with pytest.raises(InvalidInput):
+        load(environment={}, flags={"decision_ttl_s": 30 * 86_400 + 1})
+    assert longest_s * 1000 < FORMER_OPEN_MS
+    former, new = json.loads(run(tmp_path, "rotate", "--json").output)["keys"]
+    opens_ms = parse_time_ms(former["opens_until"]) - parse_time_ms(new["seals_from"])
+    assert opens_ms == FORMER_OPEN_MS
 
 
 def test_rotate_needs_a_data_directory(tmp_path):

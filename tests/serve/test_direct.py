@@ -20,7 +20,7 @@ VAST = b"GET /v1/vast?placement=" + PLACEMENT.encode() + b" HTTP/1.1\r\nhost: x\
 def port(tmp_path_factory):
     settings = settings_of(tmp_path_factory.mktemp("direct"))
     fill(settings)
-    with served(settings) as server:
+    with served(settings, "--port", "0") as server:
         yield server.port
 
 

@@ -78,3 +78,13 @@ def test_tokens_open_with_every_key_in_force_and_seal_with_one(tmp_path):
     assert tokens.open(new, 0) == body
     with pytest.raises(Forged):
         tokens.open(old, 0)
+
+
+def test_a_number_used_again_opens_nothing_of_its_former_key():
+    tokens = Tokens(bytes(32), 1, os.urandom)
+    body = TokenBody(bytes(16), HOUR_MS, None, 1, 1, "v", "p")
+    old = tokens.seal(body)
+    tokens.renew({1: bytes(range(32))}, 1)
+    with pytest.raises(Forged):
+        tokens.open(old, 0)
+    assert tokens.open(tokens.seal(body), 0) == body

@@ -2,11 +2,14 @@
 
 import pytest
 
+from adserver.domain.viewer import PENDING_S, Impression, key32
 from adserver.edge.json_response import JsonAnswers
 from adserver.journal.reader import JournalReader
 from adserver.journal.schema import DecisionRow
 from adserver.start import open_versions
+from adserver.viewer.codec import decode
 from adserver.viewer.pending import LIFE_MS
+from tests.edge import encoded
 from tests.serve.small import Still, catalogue, fill, publish, running, settings_of
 
 ONE_AN_HOUR = {"count": 1, "window_s": 3600}
@@ -85,9 +88,11 @@ def test_under_the_cap_that_stands_where_none_was_set_no_places_are_held(data):
 
 
 def test_who_may_not_be_remembered_is_not_even_for_a_moment(data):
+    not_written = {"gdpr": True, "tcf": encoded.tc_string(consents={1, 2, 4, 7})}
     with running(shop(data, caps=[ONE_AN_HOUR])) as api:
-        for _ in range(3):
-            assert api.decide("likes-east", consent={"gdpr": True})["action"] == "show"
+        for consent in ({"gdpr": True}, not_written):
+            for _ in range(3):
+                assert api.decide("likes-east", consent=consent)["action"] == "show"
 
 
 def test_a_repeated_request_holds_one_place(data):
@@ -151,14 +156,27 @@ def test_a_viewer_without_a_record_leaves_no_lasting_name(data):
     assert len(set(named)) == len(named)
 
 
-def test_competitors_and_surprises_wait_as_well(data):
-    settings = shop(data)
+def test_competitors_wait_as_well(data):
+    settings = settings_of(data)
+    fill(settings)
     document = catalogue()
     (campaign,) = document["campaigns"]
     rival = campaign | {"id": "rival", "competes_with": ["films"], "creatives": []}
     rival["creatives"] = [campaign["creatives"].pop()]
     publish(settings, document | {"campaigns": [campaign, rival]})
     with running(settings) as api:
-        assert api.decide("likes-east")["campaign"] == "trailers"
-        again = api.decide("likes-east")
-        assert again.get("campaign") != "rival"
+        limits = api.app.state.engines.snapshots.current.limits
+        for campaign in ("trailers", "rival"):
+            shown = Impression(PENDING_S, key32("campaign", campaign), 2)
+            assert decode(limits.reckon(None, [shown]).raw).impressions == [shown]
+
+
+def test_a_surprise_is_counted_whatever_caps_there_are(data):
+    settings = settings_of(data)
+    fill(settings)
+    with running(settings) as api:
+        limits = api.app.state.engines.snapshots.current.limits
+        plain, surprise = (Impression(PENDING_S, 1, 2, flag) for flag in (False, True))
+        assert limits.reckon(None, [plain]) is None
+        counted = decode(limits.reckon(None, [plain, surprise, plain]).raw)
+        assert counted.impressions == [surprise]

@@ -213,8 +213,8 @@ class Decisions:
         if request.viewer.dosage_token:
             came = carried(engines.dosage, request.viewer, now_ms)
             viewer = with_carried(viewer, came, decider.columns.meta.dim)
-        if glance is not None and glance.shown and serving.limits is not None:
-            viewer = serving.limits.reckon(viewer, glance.shown)
+        if glance is not None and glance.entries and serving.limits is not None:
+            viewer = serving.limits.reckon(viewer, glance)
         share = decider.columns.meta.policy.hold_out
         if left_ns <= 0:
             decision = decider.gate(Reason.DEADLINE, now_ms, decision_id)
@@ -293,7 +293,13 @@ class Decisions:
         decision, glance = made.decision, made.glance
         if glance is None or decision.chosen == NOTHING:
             return True
-        made.claimed = self.engines.pending.claim(glance, _shown(made), decision.time_ms)
+        shown = made.serving.shown(decision.variant, decision.campaign)
+        surprise = decision.surprise
+        if not shown.limited and not surprise:
+            return True
+        made.claimed = self.engines.pending.claim_keys(
+            glance, shown.pending_keys, surprise=surprise, now_ms=decision.time_ms
+        )
         return made.claimed
 
     def _release(self, made: Made) -> None:

@@ -4,15 +4,14 @@ They stand in the record the decision is made from as impressions without a time
 surprises and competitors count them; the dose does not, for they may never have been played.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from adserver.catalogue.columns import Columns
 from adserver.domain.policy import ViewerCaps
-from adserver.domain.viewer import Impression, OpenRecord
+from adserver.domain.viewer import OpenRecord
 from adserver.viewer import codec
-from adserver.viewer.changes import counting
+from adserver.viewer.changes import NO_KEY
+from adserver.viewer.pending import Glance
 
 
 class Limits:
@@ -26,15 +25,15 @@ class Limits:
         limited = np.diff(columns.cap_start) + np.diff(columns.rival_start) > 0
         self._limited = frozenset(columns.campaign_keys[limited].tolist())
 
-    def reckon(self, viewer: OpenRecord | None, pending: Sequence[Impression]) -> OpenRecord | None:
+    def hold(self, campaign_key: int, *, surprise: bool) -> bool:
+        """Whether any limit looks at what is shown of this campaign."""
+        return surprise or self._every or campaign_key in self._limited
+
+    def reckon(self, viewer: OpenRecord | None, glance: Glance) -> OpenRecord | None:
         """Return the record to decide from, in which what matters of the pending counts."""
-        held = [
-            shown
-            for shown in pending
-            if self._every or shown.surprise or shown.campaign in self._limited
-        ]
-        if not held:
+        words = glance.words(self._limited, every=self._every)
+        if not words:
             return viewer
         if viewer is None:
-            return counting(None, held, self._dim)
-        return codec.open_record(codec.with_latest(viewer.raw, held))
+            viewer = codec.open_record(codec.encode(codec.new_record(self._dim, NO_KEY)))
+        return codec.with_latest(viewer, words)

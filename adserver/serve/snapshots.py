@@ -31,6 +31,7 @@ from adserver.runtime.counters import Counter, Counters
 from adserver.serve.limits import Limits
 from adserver.serve.spending import Spending
 from adserver.viewer.codec import encode, new_record, open_record
+from adserver.viewer.pending import keys_of
 
 POLL_S: Final = 0.25
 REHEARSALS: Final = 3
@@ -71,6 +72,10 @@ class Shown(Struct, frozen=True, gc=False):
     """Whom an impression is charged to; 0 without a budget."""
     price: int
     """Nanos."""
+    pending_keys: int
+    """Of campaign and creative, as the table of what is pending holds them."""
+    limited: bool
+    """Whether any cap or competitor looks at its campaign."""
 
 
 class Serving:
@@ -107,14 +112,18 @@ class Serving:
         if shown is None:
             columns = self._columns()
             duration_ms, skip_ms = columns.variants[[DURATION_MS, SKIP_AFTER_MS], variant].tolist()
+            campaign_key = int(columns.campaign_keys[campaign])
+            creative_key = int(columns.creative_keys[columns.variants[CREATIVE, variant]])
             shown = Shown(
                 columns.texts["variant"][variant].decode(),
-                int(columns.campaign_keys[campaign]),
-                int(columns.creative_keys[columns.variants[CREATIVE, variant]]),
+                campaign_key,
+                creative_key,
                 (duration_ms, skip_ms),
                 self.json.prepared(variant),
                 bool(columns.texts["landing_page"][variant]),
                 *((0, 0) if self.budgets is None else self.budgets.bill(campaign)),
+                keys_of(campaign_key, creative_key),
+                self.limits is not None and self.limits.hold(campaign_key, surprise=False),
             )
             _keep(self._shown, variant, shown)
         return shown

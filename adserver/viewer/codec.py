@@ -26,6 +26,7 @@ from struct import pack
 from typing import Final, NoReturn
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from adserver.domain.errors import Broken
@@ -73,7 +74,7 @@ def encode(record: ViewerRecord) -> bytes:
         raise Broken("a viewer's weights must be finite")
     if len(record.pseudonym_key) != PSEUDONYM_KEY_BYTES:
         raise Broken(f"a pseudonym key has {PSEUDONYM_KEY_BYTES} bytes")
-    words = [*_impression_words(record.impressions), *_suppression_words(record.suppressions)]
+    words = [*impression_words(record.impressions), *_suppression_words(record.suppressions)]
     try:
         header = _HEADER.pack(
             VERSION,
@@ -93,7 +94,8 @@ def encode(record: ViewerRecord) -> bytes:
         raise Broken(f"a viewer record does not fit its layout: {error}") from error
 
 
-def _impression_words(impressions: Sequence[Impression]) -> list[int]:
+def impression_words(impressions: Sequence[Impression]) -> list[int]:
+    """Lay impressions out: how many, then three words each."""
     words = [len(impressions)]
     for impression in impressions:
         elapsed_s = impression.time_s - EPOCH_2020_S
@@ -136,29 +138,35 @@ def vector_of(raw: bytes) -> NDArray[np.float32]:
     return np.frombuffer(raw, _F4, _DIM.unpack_from(raw, _DIM_AT)[0], _HEADER.size)
 
 
-def with_latest(raw: bytes, impressions: Sequence[Impression]) -> bytes:
+def with_latest(viewer: OpenRecord, words: Sequence[int]) -> OpenRecord:
     """Return a record with more impressions behind its latest one, the rest of it as it is.
 
-    A record whose counts do not fit its length is returned as it is, for others to refuse.
+    Parameters
+    ----------
+    viewer
+        Where its counts do not fit its length it is returned as it is, for others to refuse.
+    words
+        Three an impression, as records hold them.
     """
-    start = _HEADER.size + _WORD_BYTES * len(vector_of(raw))
+    raw = viewer.raw
+    start = _HEADER.size + _WORD_BYTES * viewer.dim
     (count,) = _COUNT.unpack_from(raw, start)
     end = start + _WORD_BYTES * (1 + _IMPRESSION_WORDS * count)
     if end > len(raw):
-        return raw
-    count_all, *words = _impression_words(impressions)
-    (state_words,) = _COUNT.unpack_from(raw, _STATE_WORDS_AT)
-    return b"".join(
+        return viewer
+    state_words = viewer.state_words + len(words)
+    longer = b"".join(
         (
             raw[:_STATE_WORDS_AT],
-            _COUNT.pack(state_words + len(words)),
+            _COUNT.pack(state_words),
             raw[_HEADER.size : start],
-            _COUNT.pack(count + count_all),
+            _COUNT.pack(count + len(words) // _IMPRESSION_WORDS),
             raw[start + _WORD_BYTES : end],
             pack(f"<{len(words)}I", *words),
             raw[end:],
         )
     )
+    return structs.replace(viewer, raw=longer, state_words=state_words)
 
 
 def without_profile(raw: bytes) -> bytes:

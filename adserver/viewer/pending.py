@@ -14,7 +14,7 @@ bucket's lock, for some 20 ns, sleeps longer than ``WAIT_NS`` or was killed, for
 
 import mmap
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
@@ -33,6 +33,8 @@ WAIT_NS: Final = 5_000_000
 _TRIES: Final = 1000
 _FINGERPRINT_AT: Final = 64 - table.FINGERPRINT_BITS
 _LOW: Final = 0xFFFFFFFF
+_TIME_WORD: Final = 0x7FFFFFFF
+"""Of an impression without a time, in a record."""
 _SIGN: Final = 1 << 63
 _PERSON: Final = b"pending"
 
@@ -44,8 +46,28 @@ class Glance(Struct, frozen=True, gc=False):
     fingerprint: int
     stamp: int
     """Of the bucket; a claim says that it is still the same."""
-    shown: tuple[Impression, ...]
-    """Each as often as it counts."""
+    entries: tuple[tuple[int, int], ...] = ()
+    """State and keys of each, as the table holds them."""
+
+    @property
+    def shown(self) -> tuple[Impression, ...]:
+        """What is pending, each as often as it counts."""
+        shown: tuple[Impression, ...] = ()
+        for state, keys in self.entries:
+            surprise = bool(state >> table.SURPRISE_AT & 1)
+            one = Impression(PENDING_S, keys >> 32 & _LOW, keys & _LOW, surprise)
+            shown += (one,) * (state >> table.COUNT_AT & table.COUNT_MAX)
+        return shown
+
+    def words(self, limited: Collection[int], *, every: bool) -> list[int]:
+        """Lay out, as a record does, what is a surprise, of these campaigns, or simply all."""
+        words: list[int] = []
+        for state, keys in self.entries:
+            campaign, surprise = keys >> 32 & _LOW, state >> table.SURPRISE_AT & 1
+            if every or surprise or campaign in limited:
+                one = (_TIME_WORD | surprise << 31, campaign, keys & _LOW)
+                words += one * (state >> table.COUNT_AT & table.COUNT_MAX)
+        return words
 
 
 class Pending:
@@ -96,15 +118,18 @@ class Pending:
             count = self._insist(lambda: table.look(words, at, fingerprint, now_ms, found))
             if count == table.BUSY:
                 return None
+        if count == 0:
+            return Glance(at, fingerprint, int(found[0]))
         stamp, *entries = found[: 1 + 2 * count].tolist()
-        shown: tuple[Impression, ...] = ()
-        for state, keys in zip(entries[::2], entries[1::2], strict=True):
-            shown += _times(state, keys)
-        return Glance(at, fingerprint, stamp, shown)
+        return Glance(at, fingerprint, stamp, tuple(zip(entries[::2], entries[1::2], strict=True)))
 
     def claim(self, glance: Glance, shown: Impression, now_ms: int) -> bool:
         """Count one more as shown; False when something was claimed since the glance."""
-        keys, surprise = _keys(shown), shown.surprise
+        keys = keys_of(shown.campaign, shown.creative)
+        return self.claim_keys(glance, keys, surprise=shown.surprise, now_ms=now_ms)
+
+    def claim_keys(self, glance: Glance, keys: int, *, surprise: bool, now_ms: int) -> bool:
+        """Do the same, for who has the keys at hand."""
         words, at, fingerprint, stamp = self._words, glance.at, glance.fingerprint, glance.stamp
         claimed = table.claim(words, at, fingerprint, keys, surprise, now_ms, stamp)
         if claimed == table.BUSY:
@@ -126,7 +151,8 @@ class Pending:
             self._give_back(*self._place(viewer_id), shown, now_ms)
 
     def _give_back(self, at: int, fingerprint: int, shown: Impression, now_ms: int) -> None:
-        words, keys, surprise = self._words, _keys(shown), shown.surprise
+        words, surprise = self._words, shown.surprise
+        keys = keys_of(shown.campaign, shown.creative)
         self._insist(lambda: table.give_back(words, at, fingerprint, keys, surprise, now_ms))
 
     def _place(self, viewer_id: str) -> tuple[int, int]:
@@ -145,16 +171,7 @@ class Pending:
         return result
 
 
-def _keys(shown: Impression) -> int:
-    keys = shown.campaign << 32 | shown.creative
+def keys_of(campaign: int, creative: int) -> int:
+    """Join the keys of a campaign and a creative as the table holds them."""
+    keys = campaign << 32 | creative
     return keys - 2 * _SIGN if keys >= _SIGN else keys
-
-
-def _times(state: int, keys: int) -> tuple[Impression, ...]:
-    one = Impression(
-        PENDING_S,
-        keys >> 32 & _LOW,
-        keys & _LOW,
-        surprise=bool(state >> table.SURPRISE_AT & 1),
-    )
-    return (one,) * (state >> table.COUNT_AT & table.COUNT_MAX)

@@ -7,6 +7,7 @@ import pytest
 
 from adserver.domain.viewer import PENDING_S, Impression
 from adserver.runtime.clock import SystemClock
+from adserver.viewer.codec import impression_words
 from adserver.viewer.pending import LIFE_MS, Pending
 from kernels.pending import LOCK, N_ENTRIES
 
@@ -146,3 +147,17 @@ def test_of_processes_that_all_want_the_last_place_one_gets_it(tmp_path):
         for number in range(0, 20_000, 500)
     ]
     assert set(counts) == {1}
+
+
+def test_words_are_those_of_a_record_that_holds_what_is_pending(pending):
+    surprising = Impression(PENDING_S, 2**32 - 1, 9, surprise=True)
+    for shown in (ONE, ONE, OTHER, surprising):
+        assert claim(pending, "ml-1", shown)
+    glance = pending.look("ml-1", NOW_MS)
+    assert glance.words((), every=True) == impression_words(glance.shown)[1:]
+    surprises = [each for each in glance.shown if each.surprise]
+    assert glance.words((), every=False) == impression_words(surprises)[1:]
+    assert len(surprises) == 2
+    limited = {ONE.campaign}
+    held = [each for each in glance.shown if each.surprise or each.campaign in limited]
+    assert glance.words(limited, every=False) == impression_words(held)[1:]

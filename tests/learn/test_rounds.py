@@ -104,6 +104,21 @@ def state_of(city):
     return learner.model(), dict(zip(learner.table.viewers, weights, strict=True))
 
 
+def test_the_judge_asks_before_an_outcome_is_learnt(city, monkeypatch):
+    asked, told = [], []
+    look = module.Judge.look
+
+    def ask(judge, learner, lesson):
+        asked.append(learner.learnt)
+        told.append(len(lesson.taught))
+        return look(judge, learner, lesson)
+
+    monkeypatch.setattr(module.Judge, "look", ask)
+    city.learn()
+    assert len(asked) > 1
+    assert asked == [sum(told[:i]) for i in range(len(told))]
+
+
 def test_nothing_new_publishes_nothing(city):
     first = city.learn()
     before = learnt(city)

@@ -67,6 +67,8 @@ def export(session: Session, to: Path, since_ms: int | None, until_ms: int | Non
 
     Example: adserver journal export --to warehouse --since 2026-11-01T00:00:00Z
     """
+    if since_ms is not None and until_ms is not None and since_ms >= until_ms:
+        raise click.UsageError("--since is not before --until")
     try:
         from adserver.journal.export import export as write  # noqa: PLC0415  (optional)
     except ModuleNotFoundError as error:

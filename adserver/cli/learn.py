@@ -93,7 +93,6 @@ def _lines(report: "Report") -> Iterator[str]:
         ("  unplayed", report.unplayed, "nothing was heard, or they failed"),
         ("  unreadable", report.unreadable, "their catalogue is gone, or is not theirs"),
         ("events late", report.late, "not used"),
-        ("events unmatched", report.unmatched, "of no decision here"),
     ):
         if count:
             yield _line(name, count, note)

@@ -48,7 +48,6 @@ class Report(Struct):
     viewers_forgotten: int = 0
     late: int = 0
     duplicates: int = 0
-    unmatched: int = 0
     damage: Damage = field(default_factory=Damage)
     state_lost: bool = False
     judgement: Judgement | None = None
@@ -98,9 +97,8 @@ class Learning:
             if pointer.catalogue is None:
                 report.why = "no catalogue is published: there are no decisions to learn from"
                 return report
-            return _Round(self._state, self._versions, self._store, pointer, report).go(
-                self._journal, now_ms, self._grace_ms
-            )
+            learner = _Round(self._state, self._versions, self._store, pointer, report, now_ms)
+            return learner.go(self._journal, self._grace_ms)
 
 
 class _Round:
@@ -111,12 +109,14 @@ class _Round:
         store: ViewerStore,
         pointer: Pointer,
         report: Report,
+        now_ms: int,
     ) -> None:
         self._state = state
         self._versions = versions
         self._store = store
         self._pointer = pointer
         self._report = report
+        self._now_ms = now_ms
         progress = state.progress()
         if progress is None:
             self._progress = self._begin(versions.read_model(pointer.model))
@@ -135,21 +135,29 @@ class _Round:
             return Progress(base=self._pointer.model)
         self._report.state_lost = True
         until_ms = 0 if in_force.trained_at is None else parse_time_ms(in_force.trained_at)
-        return Progress(base=in_force.base, known_viewers=False, unmoved_until_ms=until_ms)
+        return Progress(
+            base=in_force.base,
+            # The store remembers whom the runs of the lost state moved: no number comes again.
+            run=self._now_ms,
+            known_viewers=False,
+            unmoved_until_ms=until_ms,
+        )
 
-    def go(self, journal: Path, now_ms: int, grace_ms: int) -> Report:
+    def go(self, journal: Path, grace_ms: int) -> Report:
         audience = Audience(self._store)
-        self._move(audience, now_ms)
+        self._move(audience)
         table = self._learner.table
         here = audience.find(list(table.viewers)) >= 0
         stay = [own for own, there in zip(table.viewers, here, strict=True) if there]
         self._report.viewers_forgotten = table.forget_viewers(stay)
-        outcomes = Outcomes(journal, now_ms=now_ms, grace_ms=grace_ms, after=self._progress.place)
+        outcomes = Outcomes(
+            journal, now_ms=self._now_ms, grace_ms=grace_ms, after=self._progress.place
+        )
         moves = self._read(outcomes, audience)
         if self._report.decisions or self._report.viewers_forgotten:
             self._progress = replace(self._progress, run=self._progress.run + 1)
             self._state.save(self._progress, self._learner, self._judge, moves.made(audience))
-            self._move(audience, now_ms)
+            self._move(audience)
         self._tell(outcomes)
         self._publish(audience)
         return self._report
@@ -184,7 +192,7 @@ class _Round:
         self._progress = progress
         return moves
 
-    def _move(self, audience: Audience, now_ms: int) -> None:
+    def _move(self, audience: Audience) -> None:
         """Make the moves of the last run that was saved, as far as they are not made."""
         run = self._progress.run
         self._report.profiles_moved += move_profiles(
@@ -192,7 +200,7 @@ class _Round:
             self._state.moves(run, audience),
             run,
             self._base.profile_half_life_s,
-            now_ms,
+            self._now_ms,
         )
         self._state.moved()
 
@@ -208,7 +216,7 @@ class _Round:
         report = self._report
         report.learnt_in_all = self._learner.learnt
         report.late, report.duplicates = outcomes.late, outcomes.duplicates
-        report.unmatched, report.damage = outcomes.unmatched, outcomes.damage
+        report.damage = outcomes.damage
 
     def _publish(self, audience: Audience) -> None:
         """Put the model in force that was learnt, unless it is worse or nobody can tell."""

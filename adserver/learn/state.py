@@ -32,7 +32,8 @@ from adserver.learn.judge import N_COLUMNS, Judge
 from adserver.learn.online import RECENT, Learner, Pace
 from adserver.runtime.durable import sync_directory
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+"""2: what the judge remembers has one column more."""
 _STATE: Final = "state.npz"
 _MOVES: Final = "moves.npz"
 
@@ -161,7 +162,8 @@ class State:
         try:
             found = msgspec.json.decode(bytes(arrays["head"]))["format"]
             if found != FORMAT:
-                raise Broken(f"{path} has format {found}; this version reads {FORMAT}")
+                unread = f"{path} has format {found}; this version reads {FORMAT}"
+                raise Broken(f"{unread}; move it away to learn again from the whole journal")
             head = msgspec.json.decode(bytes(arrays["head"]), type=_Head)
         except (msgspec.MsgspecError, KeyError, TypeError) as error:
             raise _damaged(path) from error

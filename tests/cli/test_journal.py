@@ -128,6 +128,14 @@ def test_a_time_that_is_none_is_refused(data, tmp_path):
         assert "2026-01-31T12:00:00Z" in said
 
 
+def test_a_stretch_of_time_that_ends_before_it_begins_is_refused(data, tmp_path):
+    times = ("--since", "2026-11-23T00:00:00Z", "--until", "2026-11-22T00:00:00Z")
+    code, said = refused("export", "--data", data, "--to", tmp_path / "to", *times)
+    assert code == 2
+    assert "--since is not before --until" in said
+    assert not (tmp_path / "to").exists()
+
+
 def test_a_file_in_the_way_is_refused(data, tmp_path):
     (tmp_path / "file").write_text("here")
     code, said = refused("export", "--data", data, "--to", tmp_path / "file")

@@ -350,6 +350,18 @@ def test_a_damaged_state_says_what_to_do_and_a_lost_one_learns_again(city):
     assert progress.base == "builtin"
 
 
+def test_after_a_loss_later_outcomes_move_profiles(city):
+    """The store remembers the runs of the lost state: their numbers must not come again."""
+    assert city.learn().profiles_moved > 0
+    city.day(DAY)
+    (city.directory / "learner" / "state.npz").unlink()
+    before = learnt(city)[2]
+    report = city.learn()
+    assert report.state_lost
+    moved = int((learnt(city)[2] != before).any(axis=1).sum())
+    assert report.profiles_moved == moved > len(city.world.viewer_ids) / 2
+
+
 def test_a_state_of_a_later_version_is_refused(city):
     city.learn()
     path = city.directory / "learner" / "state.npz"
@@ -357,7 +369,7 @@ def test_a_state_of_a_later_version_is_refused(city):
         arrays = dict(held)
     head = msgspec.json.decode(bytes(arrays["head"])) | {"format": 99}
     np.savez(path, **arrays | {"head": np.frombuffer(msgspec.json.encode(head), np.uint8)})
-    with pytest.raises(Broken, match="has format 99; this version reads 1"):
+    with pytest.raises(Broken, match="has format 99; this version reads 2; move it away"):
         city.learn()
 
 

@@ -76,6 +76,10 @@ class DecisionEndpoint:
             return asgi.refusal(asgi.Refused(problems.INTERNAL), asgi.cross_origin(seen))
         return asgi.Answer(200, JSON, answer, asgi.cross_origin(seen))
 
+    def unreadable(self, query: bytes, headers: asgi.Headers) -> None:  # noqa: ARG002
+        """Leave it at the problem document."""
+        return
+
     def _refuse(self, error: AdserverError, seen: asgi.Seen) -> asgi.Answer:
         self._engines.counters.add(Counter.REQUESTS)
         self._engines.counters.add(Counter.REQUESTS_REFUSED)

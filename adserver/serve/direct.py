@@ -26,6 +26,9 @@ SUPPORTED: Final = b"GET, HEAD, OPTIONS, POST"
 """Of all paths together: the parser gives up before it has read the path."""
 REQUEST_LINE: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ \S+ HTTP/1\.[01]\r?\n")
 """RFC 9112, 3; a method is any token."""
+GET_LINE: Final = re.compile(rb"GET ([^ ?\r\n]*)\??([^\r\n]*) HTTP/1\.[01]\r?\n")
+"""Path and query, also where blanks, letters or control characters stand in them as they are."""
+ORIGIN: Final = re.compile(rb"\norigin:[ \t]*([^\r\n]*)", re.IGNORECASE)
 T = TypeVar("T")
 
 
@@ -37,6 +40,13 @@ class Endpoint(Protocol):
 
     async def respond(self, headers: Headers, query: bytes, body: bytes) -> Answer:
         """Answer, whatever was sent; with an immediate store it never suspends."""
+        ...
+
+    def unreadable(self, query: bytes, headers: Headers) -> Answer | None:
+        """Answer a request line that no parser takes; None where the problem document will do.
+
+        Of the headers only the origin is known.
+        """
         ...
 
 
@@ -96,6 +106,22 @@ class DirectProtocol(PlainProtocol):
         """Parse what came."""
         self._heard += 1
         super().data_received(data)
+
+    def send_400_response(self, msg: str) -> None:
+        """Let the endpoint answer whose callers understand no other answer than its own."""
+        line = GET_LINE.match(self._latest)
+        endpoint = self._endpoints.get(line[1]) if line else None
+        answer = None
+        if line and endpoint:
+            origin = ORIGIN.search(self._latest)
+            headers = [(b"origin", origin[1].strip())] if origin else []
+            answer = endpoint.unreadable(line[2], headers)
+        if answer is None:
+            super().send_400_response(msg)
+            return
+        closing = [*answer.headers, (b"connection", b"close")]
+        self.transport.write(self._head(answer._replace(headers=closing)) + answer.body)
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of everything."""

@@ -80,6 +80,15 @@ class VastEndpoint:
             document = self._empty(version)
         return asgi.Answer(200, XML, document, asgi.cross_origin(seen))
 
+    def unreadable(self, query: bytes, headers: asgi.Headers) -> asgi.Answer:
+        """Answer a tag with something in its address that should have been percent-encoded.
+
+        Set-top boxes send titles and keywords as they are.
+        """
+        self._engines.counters.add(Counter.REQUESTS_REFUSED)
+        empty = self._empty(vast_request.parse(query).version)
+        return asgi.Answer(200, XML, empty, asgi.cross_origin(dict(headers)))
+
     def _render(self, version: str, made: Made, request: AdRequest) -> bytes:
         decision, serving = made.decision, made.serving
         handles = self._decisions.handles(made, request, always=True)

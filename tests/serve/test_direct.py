@@ -86,6 +86,25 @@ def test_a_chunked_body_is_refused_once_it_is_too_long(port):
     assert answers(port, *pieces, count=1)[0][0] == 413
 
 
+@pytest.mark.parametrize("raw", ["kw=één".encode(), b"kw=a b", b"kw=\x01", b"kw=\xff"])
+def test_a_tag_that_no_parser_takes_is_answered_with_no_ad(port, raw):
+    line = b"GET /v1/vast?placement=home&version=3.0&%b HTTP/1.1\r\n" % raw
+    sent = line + b"Host: x\r\nOrigin: https://tv.example\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(sent)
+        head, _, document = connection.makefile("rb").read().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert b"content-type: application/xml; charset=utf-8\r\n" in head
+    assert b"access-control-allow-origin: https://tv.example\r\n" in head
+    assert document == b'<?xml version="1.0" encoding="UTF-8"?>\n<VAST version="3.0"/>'
+
+
+def test_elsewhere_what_no_parser_takes_is_a_problem(port):
+    for path in (b"/v1/decisions?\xff", b"/livez?\xff", b"/v1/vast/x?\xff"):
+        ((status, body),) = answers(port, b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % path, count=1)
+        assert (status, b"bad-request" in body) == (400, True)
+
+
 def test_one_connection_serves_many(port):
     assert all(map(decides, answers(port, *[PLAIN] * 50, count=50)))
 

@@ -59,13 +59,17 @@ class Chunk(Struct, frozen=True):
         texts = self.columns[k]
         if "" in texts:
             raise self.wrong(k, texts.index(""), "a name")
+        if _strange_byte("".join(texts)):
+            raise self.wrong(k, next(i for i, t in enumerate(texts) if _strange_byte(t)), "a name")
         return texts
 
     def wrong(self, k: int, i: int, expected: str) -> InvalidInput:
         """Return the error about the i-th value of a column."""
         text = self.columns[k][i]
-        found = f"{text[:SHOWN_MAX]!r}{'...' * (len(text) > SHOWN_MAX)}" if text else "nothing"
         where = f"{_place(self.path, self.first_row + i)}, column {self.names[k]!r}"
+        if strange := _strange_byte(text):
+            return refusal(self.path, strange, where)
+        found = f"{text[:SHOWN_MAX]!r}{'...' * (len(text) > SHOWN_MAX)}" if text else "nothing"
         return refusal(self.path, f"expected {expected}, found {found}", where)
 
 
@@ -112,9 +116,6 @@ def _telling(path: Path, reader: Any) -> Iterator[Any]:
         yield reader
     except csv.Error as error:
         raise refusal(path, str(error), f"line {reader.line_num}") from error
-    except UnicodeDecodeError as error:
-        problem = f"byte {error.object[error.start]:#04x} is not UTF-8"
-        raise refusal(path, problem, f"after line {reader.line_num}") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         problem = f"the gzip data is damaged or cut off: {error}"
         raise refusal(path, problem, f"after line {reader.line_num}") from error
@@ -131,13 +132,16 @@ def _open(path: Path) -> Iterator[TextIO]:
         if path.suffix == ".gz" and not zipped:
             raise refusal(path, "is named .gz and is not gzip")
         plain = stack.enter_context(gzip.GzipFile(fileobj=raw)) if zipped else raw
-        yield TextIOWrapper(plain, encoding="utf-8-sig", newline="")
+        # What is not UTF-8 comes through, so that whoever looks at the value can say where it is.
+        yield TextIOWrapper(plain, encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
 def _find(path: Path, header: list[str], called: tuple[str, ...]) -> str:
     """Return the name of a column that may be called so."""
     if not header:
         raise refusal(path, "is empty: expected a header")
+    if strange := _strange_byte("".join(header)):
+        raise refusal(path, strange, "header")
     name = next((name for name in called if name in header), None)
     if name is None:
         has = ", ".join(map(repr, header[:20]))
@@ -163,6 +167,16 @@ def _place(path: Path, row: int) -> str:
         reader = csv.reader(file)
         next(islice((cells for cells in reader if cells), row, None))
         return f"row {row} (line {reader.line_num})"
+
+
+def _strange_byte(text: str) -> str:
+    """Say which byte of a text was not UTF-8; nothing when all were."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        byte = text[error.start].encode(errors="surrogateescape")[0]
+        return f"byte {byte:#04x} is not UTF-8"
+    return ""
 
 
 def _number(text: str) -> float:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from adserver.domain.request import Intent
 from adserver.worlds.cast import Member, cast
-from adserver.worlds.clips import KINDS, content_name, kind_of_genres, kind_of_topic
+from adserver.worlds.clips import KINDS, content_name, kind_of_genres
 from adserver.worlds.example import Example
 
 SCENE: Final = "demo-scene.json"
@@ -100,8 +100,8 @@ def _film(variant: _Variant) -> Film:
 
 def kind_of(labels: dict[str, str]) -> str:
     """Return the kind of the clip that stands for a film with these labels."""
-    topic = labels.get("topic")
-    if topic is not None:
-        return kind_of_topic(int(topic.rpartition("-")[2]) - 1)
+    kind = labels.get("kind")
+    if kind in KINDS:
+        return kind
     genres = labels.get("genres")
     return kind_of_genres(genres.split("|") if genres else ())

@@ -50,8 +50,8 @@ def kind_of_genres(genres: Sequence[str]) -> str:
     return _KIND_OF_GENRE.get(genres[0], "documentary") if genres else "documentary"
 
 
-def kind_of_topic(number: int) -> str:
-    """Return the kind that stands for a made-up topic."""
+def kind_of_number(number: int) -> str:
+    """Return the kind that stands for a made-up film: of one campaign each looks another."""
     return list(KINDS)[number % len(KINDS)]
 
 

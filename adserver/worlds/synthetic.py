@@ -11,7 +11,7 @@ from adserver.domain.campaign import Catalogue, Targeting
 from adserver.learn.history import History, split
 from adserver.learn.logistic import sigmoid
 from adserver.worlds import placeholder
-from adserver.worlds.clips import kind_of_topic
+from adserver.worlds.clips import kind_of_number
 from adserver.worlds.dice import Dice, throw
 from adserver.worlds.world import VECTORS_FILE, Law, World
 
@@ -147,9 +147,12 @@ def _catalogue(campaign: NDArray[np.int32], size: Size) -> Catalogue:
         topic = f"topic-{k + 1}"
         creatives = tuple(
             placeholder.creative(
-                number, kind_of_topic(k), {"title": f"Synthetic film {number}", "topic": topic}
+                number,
+                kind,
+                {"title": f"Synthetic film {number}", "topic": topic, "kind": kind},
             )
             for number in range(start[k] + 1, start[k + 1] + 1)
+            for kind in [kind_of_number(number)]
         )
         row = placeholder.campaign(k, topic, f"Topic {k + 1}", payer.id, creatives)
         rows.append(replace(row, targeting=Targeting(category=(topic, placeholder.MOVIES))))

@@ -15,7 +15,7 @@ from adserver.worlds.clips import (
     SIZES,
     content_name,
     kind_of_genres,
-    kind_of_topic,
+    kind_of_number,
     name,
 )
 
@@ -50,4 +50,4 @@ def test_a_clip_is_what_its_name_says(file: str):
 def test_a_film_is_of_the_kind_of_its_first_genre():
     assert kind_of_genres(("Thriller", "Comedy")) == "thriller"
     assert kind_of_genres(()) == "documentary"
-    assert {kind_of_topic(number) for number in range(20)} == set(KINDS)
+    assert {kind_of_number(number) for number in range(20)} == set(KINDS)

@@ -1,5 +1,7 @@
 """The made-up world: made from its seed, and learnt to within reach of its law."""
 
+import itertools
+
 import msgspec
 import numpy as np
 import pytest
@@ -73,6 +75,15 @@ def test_the_catalogue_is_valid(world, ready, tmp_path):
     np.save(tmp_path / VECTORS_FILE, ready.vectors)
     assert parse_catalogue(ready.catalogue, tmp_path) == world.catalogue
     assert b"synthetic" in msgspec.json.encode(world.catalogue.campaigns[0])
+
+
+def test_films_of_one_campaign_look_different(world):
+    for campaign in world.catalogue.campaigns:
+        variants = [variant for creative in campaign.creatives for variant in creative.variants]
+        kinds = [variant.labels["kind"] for variant in variants]
+        assert all(one != next_one for one, next_one in itertools.pairwise(kinds))
+        for variant, kind in zip(variants, kinds, strict=True):
+            assert all(f"/{kind}-" in file.url for file in variant.media)
 
 
 def test_what_is_personal_pays(ready):

@@ -78,6 +78,7 @@ def _decide(session: Session, body: bytes, number: float | None, *, whole: bool)
 def _account(session: Session, body: bytes, number: float | None) -> "Account":
     from adserver.decide.hold_out import held_out  # noqa: PLC0415
     from adserver.decide.pipeline import Decider  # noqa: PLC0415
+    from adserver.decide.uncapped import Uncapped  # noqa: PLC0415
     from adserver.domain.reasons import Reason  # noqa: PLC0415
     from adserver.edge import consent, json_request  # noqa: PLC0415
     from adserver.edge.dosage_token import DosageTokens  # noqa: PLC0415
@@ -115,7 +116,8 @@ def _account(session: Session, body: bytes, number: float | None) -> "Account":
         decision = decider.decide(
             request, viewer, now_ms, decision_id, number, house_only=verdict.house_only
         )
-    return account(decision, request, viewer, columns, consent=verdict.told())
+    uncapped = Uncapped(columns).decide(decision, request, viewer, house_only=verdict.house_only)
+    return account(decision, request, viewer, columns, uncapped=uncapped, consent=verdict.told())
 
 
 def _viewer(session: Session, viewer_id: str, verdict: "Verdict") -> "OpenRecord | None":

@@ -6,6 +6,7 @@ from typing import Any, Final
 from adserver.catalogue.columns import HOUSE_TIER, Columns, HeadWeights
 from adserver.decide.context import context_weight
 from adserver.decide.flip import Preference, flip
+from adserver.decide.uncapped import cap_lever
 from adserver.domain.decision import NOTHING, Decision, IdRow, ValueRow
 from adserver.domain.reasons import STAGE_REASONS, Reason, Stage
 from adserver.domain.request import AdRequest
@@ -23,6 +24,7 @@ def explain(
     viewer: OpenRecord | None,
     *,
     whole: bool = True,
+    uncapped: Decision | None = None,
 ) -> dict[str, Any]:
     """Return the explanation of a decision, made right after it or from its journal row.
 
@@ -41,6 +43,8 @@ def explain(
         Whether the viewer record is known: the journal keeps it for a sample. Otherwise what is
         left of a candidate's z beside the known terms, the viewer's own weight above all, is the
         term ``remainder``.
+    uncapped
+        What ``Uncapped.decide`` made of the same; without it no cap is told to have mattered.
     """
     weights = _viewer_weights(viewer) if whole else None
     candidates = [
@@ -48,12 +52,13 @@ def explain(
     ]
     best = decision.chosen if decision.shown else 0
     second = runner_up(decision, best)
+    cap = None if uncapped is None else cap_lever(columns, decision, uncapped, viewer)
     return {
         "stages": stages(decision),
         "candidates": candidates,
         "runner_up": None if second == NOTHING else candidates[second]["variant"],
         "margin": margin(decision, best) if candidates else None,
-        "flip": named_flip(decision, [candidate["variant"] for candidate in candidates]),
+        "flip": named_flip(decision, [candidate["variant"] for candidate in candidates], cap),
         "moment": {
             "intent": decision.moment.intent,
             "urgency": decision.moment.urgency,
@@ -70,11 +75,17 @@ def runner_up(decision: Decision, best: int) -> int:
     return 1 if best == 0 else 0
 
 
-def named_flip(decision: Decision, variants: list[str]) -> dict[str, Any] | None:
-    """Return ``flip`` with variants by name; None as a name is nothing."""
+def named_flip(
+    decision: Decision, variants: list[str], cap: dict[str, Any] | None = None
+) -> dict[str, Any] | None:
+    """Return ``flip`` with variants by name, and the lever ``cap``; None as a name is nothing.
+
+    A cap moves no margin, and impressions do not compare with one: it is the smallest change only
+    where there is no other.
+    """
     found = flip(decision)
     if found is None:
-        return None
+        return cap and {"preferred": None, "smallest": "cap", "levers": {"cap": cap}}
 
     def name(column: int) -> str | None:
         return None if column == NOTHING else variants[column]
@@ -83,6 +94,8 @@ def named_flip(decision: Decision, variants: list[str]) -> dict[str, Any] | None
         lever: {"by": pull["by"], "then": name(pull["then"])}
         for lever, pull in found["levers"].items()
     }
+    if cap is not None:
+        levers["cap"] = cap
     return {**found, "preferred": name(found["preferred"]), "levers": levers}
 
 

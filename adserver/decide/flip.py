@@ -65,7 +65,8 @@ def flip(decision: Decision) -> dict[str, Any] | None:
     ``{"preferred", "smallest", "levers": {lever: {"by", "then"}}}``, columns as indices: the caller
     names them. Threshold, relevance and bid are the preferred arm's own; the dose is the viewer's
     and moves every bar. ``by`` is signed, in the lever's own unit; a bid is currency per mille.
-    ``smallest`` is the lever whose pull moves the margin least.
+    ``smallest`` is the lever whose pull moves the margin least. Caps are not among them: what a
+    cap keeps out has no margin (``uncapped.cap_lever``).
     """
     arms = Preference(decision)
     if not arms.margins:

@@ -75,6 +75,15 @@ UNPACED: Final = Pacing(np.zeros(0, np.float32), -1.0)
 """Every campaign lets every request pass."""
 
 
+def held_as(throttled: list[int], n_campaigns: int) -> Pacing:
+    """Hold back whom a decision says were held back, and nobody else."""
+    if not throttled:
+        return UNPACED
+    pace = np.ones(n_campaigns, np.float32)
+    pace[throttled] = 0.0
+    return Pacing(pace, 0.0)
+
+
 class Decider:
     """Decides against one snapshot. One per worker: it owns the buffers, so one call at a time."""
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adserver.catalogue.columns import Columns
-from adserver.decide.pipeline import UNPACED, Decider, Pacing
+from adserver.decide.pipeline import Decider, held_as
 from adserver.domain.decision import THROTTLED_MAX, Decision, ValueRow
 from adserver.domain.errors import Broken
 from adserver.domain.request import AdRequest
@@ -116,7 +116,7 @@ def replay_inputs(row: DecisionRow, columns: Columns) -> list[Compared]:
         row.time_ms,
         row.decision_id,
         row.draw,
-        _pacing(row, columns),
+        held_as(row.throttled, columns.campaign_count),
         house_only=row.full.consent is not None
         and msgspec.json.decode(row.full.consent, type=Verdict).house_only,
     )
@@ -139,15 +139,6 @@ def replay_inputs(row: DecisionRow, columns: Columns) -> list[Compared]:
 def keeps_inputs(row: DecisionRow) -> bool:
     """Whether the row holds all that its decision was made from."""
     return row.full is not None and len(row.throttled) < THROTTLED_MAX
-
-
-def _pacing(row: DecisionRow, columns: Columns) -> Pacing:
-    """Hold back whom budgets and pacing held back then."""
-    if not row.throttled:
-        return UNPACED
-    pace = np.ones(columns.campaign_count, np.float32)
-    pace[row.throttled] = 0.0
-    return Pacing(pace, 0.0)
 
 
 def _word(decision: Decision) -> str:

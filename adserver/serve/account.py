@@ -101,6 +101,7 @@ def account(  # noqa: PLR0913  (what a decision was made from, and what became o
     columns: Columns | None,
     *,
     whole: bool = True,
+    uncapped: Decision | None = None,
     consent: object = None,
     events: list[Heard] | UnsetType = UNSET,
 ) -> Account:
@@ -114,12 +115,16 @@ def account(  # noqa: PLR0913  (what a decision was made from, and what became o
         The snapshot it was made from; None when there was none yet.
     whole
         Whether request and viewer are all there was, or only what every journal row keeps.
+    uncapped
+        The same decision as without caps; None where no cap mattered, or that is not known.
     consent
         What consent allowed, as plain data; None where that was not kept.
     events
         What was heard of it.
     """
-    told = {} if columns is None else explain(columns, decision, request, viewer, whole=whole)
+    told = {}
+    if columns is not None:
+        told = explain(columns, decision, request, viewer, whole=whole, uncapped=uncapped)
     if consent is not None:
         told["consent"] = consent
     told = tidy(told)

@@ -101,8 +101,12 @@ class DecisionEndpoint:
 
     def _explain(self, made: Made, request: AdRequest) -> bytes:
         self._engines.counters.add(Counter.DECISIONS_EXPLAINED)
-        columns = made.serving.columns
-        told = {} if columns is None else explain(columns, made.decision, request, made.viewer)
+        columns, uncapped = made.serving.columns, made.serving.uncapped
+        told = {}
+        if columns is not None and uncapped is not None:
+            inputs = made.decision, request, made.viewer
+            freed = uncapped.decide(*inputs, house_only=made.verdict.house_only)
+            told = explain(columns, *inputs, uncapped=freed)
         if made.came.said is not None:
             told["dosage"] = made.came.said
         return render_explanation(told | {"consent": made.verdict.told()})

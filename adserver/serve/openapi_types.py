@@ -15,6 +15,7 @@ REFERENCE: Final = "#/components/schemas/{name}"
 _WORDS: Final = tuple(reason.word for reason in Reason)
 
 ReasonWord = Annotated[str, Meta(extra_json_schema={"enum": list(_WORDS)})]
+Lever = Literal["threshold", "relevance", "bid", "dose", "cap"]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 
 
@@ -44,6 +45,23 @@ class NearMiss(Struct, forbid_unknown_fields=True):
     threshold: float | None
 
 
+class Pull(Struct):
+    """How far to move a lever, and what the greedy rule shows then; null is nothing."""
+
+    by: float
+    """Signed, in the lever's own unit: relevance, prerolls, impressions, currency per mille."""
+    then: str | None
+
+
+class Flip(Struct):
+    """The changes that would have turned the preferred answer, chance aside."""
+
+    preferred: str | None
+    smallest: Lever
+    """The one that moves the margin least; ``cap``, which moves none, only where it is alone."""
+    levers: dict[Lever, Pull]
+
+
 class Explanation(Struct):
     """What fell at which stage, every shortlisted candidate's terms, and what consent allows."""
 
@@ -52,6 +70,8 @@ class Explanation(Struct):
     """What became of the token that came with the request."""
     stages: list[dict[str, Any]] = []
     candidates: list[dict[str, Any]] = []
+    flip: Flip | None = None
+    """Null where nothing would have been shown whatever was pulled."""
 
 
 class Show(Struct, tag_field="action", tag="show", forbid_unknown_fields=True):

@@ -2,13 +2,14 @@
 
 import asyncio
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from starlette.types import Receive, Scope, Send
 
 from adserver.catalogue.columns import Columns, Versions
 from adserver.catalogue.shelf import Shelf
+from adserver.decide.uncapped import Uncapped
 from adserver.domain.errors import AdserverError, Broken, InvalidInput, Problem
 from adserver.domain.request import AdRequest
 from adserver.domain.units import format_time_ms
@@ -39,6 +40,7 @@ class Past:
     def __init__(self, directory: Path, shelf: Shelf) -> None:
         self._directory = directory
         self._shelf = shelf
+        self._uncapped: tuple[Columns, Uncapped] | None = None
 
     def find(self, decision_id: bytes) -> Account | None:
         """Return the account of a decision; None when the journal does not hold it."""
@@ -49,16 +51,30 @@ class Past:
         """Return the account of a decision that was found."""
         row = found.decision
         columns = self.columns(row)
+        decision = decision_of(row)
         request, viewer = inputs_of(row)
+        verdict = _consent(row)
+        uncapped = None
+        if columns is not None and row.full is not None:
+            house_only = verdict is not None and verdict.house_only
+            inputs = decision, request, viewer
+            uncapped = self._without_caps(columns).decide(*inputs, house_only=house_only)
         return account(
-            decision_of(row),
+            decision,
             request,
             viewer,
             columns,
             whole=row.full is not None,
-            consent=_consent(row),
+            uncapped=uncapped,
+            consent=None if verdict is None else verdict.told(),
             events=[Heard(row.event.word, format_time_ms(row.time_ms)) for row in found.events],
         )
+
+    def _without_caps(self, columns: Columns) -> Uncapped:
+        """Return the snapshot without caps; the last one stays at hand."""
+        if self._uncapped is None or self._uncapped[0] is not columns:
+            self._uncapped = columns, Uncapped(columns)
+        return self._uncapped[1]
 
     def columns(self, row: DecisionRow) -> Columns | None:
         """Return the snapshot a decision was made from; None for one made before there was any."""
@@ -80,9 +96,9 @@ def inputs_of(row: DecisionRow) -> tuple[AdRequest, OpenRecord | None]:
     return request, None if raw is None else codec.open_record(raw)
 
 
-def _consent(row: DecisionRow) -> Any:
+def _consent(row: DecisionRow) -> Verdict | None:
     kept = None if row.full is None else row.full.consent
-    return None if kept is None else msgspec.json.decode(kept, type=Verdict).told()
+    return None if kept is None else msgspec.json.decode(kept, type=Verdict)
 
 
 class PastEndpoint:

@@ -22,6 +22,7 @@ from adserver.catalogue.columns import (
 from adserver.decide.pipeline import Decider
 from adserver.decide.player import fits
 from adserver.decide.terms import limits_of
+from adserver.decide.uncapped import Uncapped
 from adserver.domain.errors import AdserverError, Broken
 from adserver.domain.request import NO_TERMS, AdRequest, Player, Terms
 from adserver.edge.json_response import JsonAnswers
@@ -91,6 +92,7 @@ class Serving:
         self.columns = columns
         self.budgets = budgets
         self.decider = None if columns is None else Decider(columns)
+        self.uncapped = None if columns is None else Uncapped(columns)
         texts = {} if columns is None else columns.texts
         versions = {} if columns is None else msgspec.structs.asdict(columns.meta.versions)
         self.limits = None if columns is None else Limits(columns)

@@ -50,6 +50,7 @@ LEVERS: Final = {
     "relevance": ("{whom} were {by:.3f} {less} relevant", ("more", "less")),
     "threshold": ("the bar of {whom} were {by:.3f} {less}", ("higher", "lower")),
     "bid": ("the bid of {whom} were {by:.2f} {currency} {less}", ("higher", "lower")),
+    "cap": ("the caps that keep it out were {by:g} {less}", ("higher", "lower")),
     "dose": ("the viewer had seen {by:.2g} {less} prerolls lately", ("more", "fewer")),
 }
 """Lever → what pulling it means, and the words for up and down."""

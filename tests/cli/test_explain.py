@@ -1,6 +1,7 @@
 """``adserver explain`` and ``adserver decide``: a decision in words, made and made again."""
 
 import json
+from typing import get_args
 
 import pytest
 from click.testing import CliRunner
@@ -13,7 +14,8 @@ from adserver.domain.reasons import STAGE_REASONS, Reason, Stage
 from adserver.journal.framing import Framer
 from adserver.journal.reader import JournalReader
 from adserver.runtime.entropy import format_decision_id
-from adserver.serve.words import FALLEN, GATES, REASONS, RULES, STAGES
+from adserver.serve.openapi_types import Lever
+from adserver.serve.words import FALLEN, GATES, LEVERS, REASONS, RULES, STAGES
 from adserver.start import open_versions
 from tests.serve.small import PLACEMENT, fill, running, settings_of
 
@@ -115,6 +117,7 @@ def test_every_word_a_decision_can_hold_has_words():
     assert set(RULES) == {exploration.name.lower() for exploration in Exploration}
     assert [*STAGES] == [*(stage.name.lower() for stage in Stage), "shortlist", "threshold"]
     threshold = (Reason.BELOW_THRESHOLD, Reason.DOSE)
+    assert set(LEVERS) == set(get_args(Lever))
     assert [*FALLEN] == [reason.word for reason in (*STAGE_REASONS, *threshold)]
 
 

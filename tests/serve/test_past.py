@@ -12,6 +12,7 @@ from adserver.runtime.entropy import parse_decision_id
 from adserver.serve.account import Account
 from adserver.serve.auth import Bearers
 from adserver.serve.past import FRESH_MS
+from adserver.serve.words import tell
 from adserver.start import open_versions
 from tests.serve.small import PLACEMENT, Still, catalogue, fill, problem_of, publish, running
 from tests.serve.small import settings_of as settings_at
@@ -67,6 +68,27 @@ def test_what_was_explained_at_once_is_explained_again(api, reader):
         if "best" in answer:
             assert again["best"]["variant"] == answer["best"]["variant"]
         msgspec.json.decode(past.content, type=Account)
+
+
+def test_what_a_cap_kept_out_is_told_at_once_and_again(data, reader):
+    settings = settings_at(data, open_explain=True)
+    fill(settings, caps=[{"count": 1, "window_s": 3600, "per": "creative"}])
+    with running(settings) as api:
+        api.track(api.decide("likes-east"), "impression")
+        answers = [api.decide("likes-east", explain=True)]
+        api.track(answers[0], "impression")
+        answers.append(api.decide("likes-east", explain=True))
+        told = [answer["explanation"]["flip"] for answer in answers]
+        assert [flip["levers"]["cap"] for flip in told] == [{"by": 1, "then": "east-1"}] * 2
+        assert [flip["smallest"] == "cap" for flip in told] == [False, True]
+        assert [flip["preferred"] for flip in told] == ["north-1", None]
+        for answer in answers:
+            past = api.get(f"/v1/decisions/{answer['decision_id']}", headers=reader)
+            assert past.json()["explanation"] == answer["explanation"]
+            words = tell(msgspec.json.decode(past.content, type=Account))
+            assert "  east-1 if the caps that keep it out were 1 higher" in words
+    account = open_past(settings).find(parse_decision_id(answers[1]["decision_id"]))
+    assert account.explanation["flip"] == told[1]
 
 
 def test_without_the_record_the_terms_add_up_and_say_what_is_missing(api, reader):

@@ -241,3 +241,12 @@ def test_what_is_wrong_with_a_request_is_told(shop, tmp_path):
     assert "adserver catalogue publish" in decide(nothing, body(), code=1).stderr
     for words in ([], ["-", "--replay", UNKNOWN], ["--replay", UNKNOWN, "--draw", "0.5"]):
         assert CliRunner().invoke(main, ["decide", *words], input="{}").exit_code == 2
+
+
+def test_decide_tells_what_a_cap_kept_out(tmp_path):
+    settings = settings_of(tmp_path / "data")
+    fill(settings, caps=[{"count": 1, "window_s": 3600, "per": "creative"}])
+    with running(settings) as api:
+        api.track(api.decide("likes-east"), "impression")
+    told = decide(settings, body("likes-east"), "--explain").stdout
+    assert "  east-1 if the caps that keep it out were 1 higher" in told

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from adserver.decide.explain import explain
 from adserver.decide.flip import Preference
-from adserver.decide.pipeline import Decider, Pacing
+from adserver.decide.pipeline import UNPACED, Decider, Pacing
 from adserver.decide.uncapped import Uncapped
 from adserver.domain.decision import THROTTLED_MAX, IdRow
 from adserver.domain.policy import Cap, DoseSettings, Policy, Thresholds, ViewerCaps
@@ -169,3 +169,15 @@ def test_where_no_cap_kept_anything_out_nothing_is_decided_again():
     snapshot = columns(*world([[(9, DAY, "campaign")]] * 3))
     decision = decide(snapshot, who=viewer((1.0, 1.0)))
     assert Uncapped(snapshot).decide(decision, request(), None, house_only=False) is None
+
+
+def test_who_may_not_be_advertised_to_is_not_told_of_what_is_sold():
+    own = campaign("own", variant("o", [1.0, 1.0]), house=True)
+    snapshot = columns(own, *world([[(1, DAY, "campaign")]] * 3), policy=policy_of([]))
+    who = viewer((1.0, 1.0), impressions=[impression(60, "c2", "v20-creative")])
+    made = Decider(snapshot).decide(
+        request(), who, NOW_MS, DECISION_ID, 0.5, UNPACED, house_only=True
+    )
+    freed = Uncapped(snapshot).decide(made, request(), who, house_only=True)
+    assert preferred(snapshot, made) == preferred(snapshot, freed) == "o"
+    assert "cap" not in explain(snapshot, made, request(), who, uncapped=freed)["flip"]["levers"]

@@ -31,8 +31,9 @@ FINGERPRINT_AT = 40
 COUNT_AT = 33
 SURPRISE_AT = 32
 UNTIL = 0xFFFFFFFF
-LIFE_S = 10
-"""How long a claim counts when nothing is heard: players report an impression within seconds."""
+LIFE_S = 2
+"""A claim counts for one to two seconds when nothing is heard: it is for requests made at the same
+time, not for a viewer who asks again and plays nothing."""
 
 SPINS = 200
 STALE_MS = 1000

@@ -10,7 +10,6 @@ from adserver.domain.campaign import (
     Advertiser,
     Campaign,
     Creative,
-    FrequencyCap,
     Media,
     Placement,
     Targeting,
@@ -58,7 +57,6 @@ def campaign(
         advertiser=payer,
         name=f"{name} (synthetic terms)",
         bid_cpm_micros=bid,
-        caps=(FrequencyCap(count=3, window_s=86_400),),
         targeting=Targeting(category=(MOVIES,)),
         creatives=creatives,
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 BUCKET = 16
 ENTRIES = 7
-LIFE_S = 10
+LIFE_S = 2
 STALE_MS = 1000
 BUSY, CHANGED, CLAIMED = -1, 0, 1
 

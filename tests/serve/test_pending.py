@@ -8,7 +8,8 @@ from adserver.journal.reader import JournalReader
 from adserver.journal.schema import DecisionRow
 from adserver.start import open_versions
 from adserver.viewer.codec import decode
-from adserver.viewer.pending import LIFE_MS
+from adserver.viewer.pending import LIFE_MS, Glance, keys_of
+from kernels.pending import COUNT_AT, SURPRISE_AT
 from tests.edge import encoded
 from tests.serve.small import Still, catalogue, fill, publish, running, settings_of
 
@@ -156,6 +157,15 @@ def test_a_viewer_without_a_record_leaves_no_lasting_name(data):
     assert len(set(named)) == len(named)
 
 
+def glance_of(*pending):
+    """Return what a look at the table finds when these are in it."""
+    entries = tuple(
+        (1 << COUNT_AT | each.surprise << SURPRISE_AT, keys_of(each.campaign, each.creative))
+        for each in pending
+    )
+    return Glance(0, 0, 0, entries)
+
+
 def test_competitors_wait_as_well(data):
     settings = settings_of(data)
     fill(settings)
@@ -168,7 +178,7 @@ def test_competitors_wait_as_well(data):
         limits = api.app.state.engines.snapshots.current.limits
         for campaign in ("trailers", "rival"):
             shown = Impression(PENDING_S, key32("campaign", campaign), 2)
-            assert decode(limits.reckon(None, [shown]).raw).impressions == [shown]
+            assert decode(limits.reckon(None, glance_of(shown)).raw).impressions == [shown]
 
 
 def test_a_surprise_is_counted_whatever_caps_there_are(data):
@@ -177,6 +187,6 @@ def test_a_surprise_is_counted_whatever_caps_there_are(data):
     with running(settings) as api:
         limits = api.app.state.engines.snapshots.current.limits
         plain, surprise = (Impression(PENDING_S, 1, 2, flag) for flag in (False, True))
-        assert limits.reckon(None, [plain]) is None
-        counted = decode(limits.reckon(None, [plain, surprise, plain]).raw)
+        assert limits.reckon(None, glance_of(plain)) is None
+        counted = decode(limits.reckon(None, glance_of(plain, surprise, plain)).raw)
         assert counted.impressions == [surprise]

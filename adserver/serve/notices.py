@@ -6,12 +6,10 @@ first. A win is kept and moves nothing; a loss gives back at once what was reser
 
 from starlette.types import Receive, Scope, Send
 
-from adserver.domain.errors import AdserverError
 from adserver.domain.event import NOTICES_BY_WORD, EventType
 from adserver.edge import problem as problems
-from adserver.edge.token import Expired
 from adserver.serve import asgi
-from adserver.serve.track import ALLOWED, Beacons, first_value
+from adserver.serve.track import Beacons, acknowledge, first_value
 
 
 class NoticeEndpoint:
@@ -22,25 +20,13 @@ class NoticeEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Answer one ASGI request."""
-        seen: asgi.Seen = dict(scope["headers"])
-        cors = asgi.cross_origin(seen)
-        if scope["method"] != "GET":
-            await asgi.other_method(send, scope["method"], seen, ALLOWED)
-            return
-        try:
-            notice = NOTICES_BY_WORD.get(scope["path_params"]["notice"])
-            if notice is None:
-                raise asgi.Refused(problems.NOT_FOUND, "There is no such notice")
-            await self._take(notice, scope["query_string"])
-        except Expired:
-            await asgi.refuse(send, asgi.Refused(problems.EXPIRED_TOKEN), cors)
-            return
-        except AdserverError as error:
-            await asgi.refuse(send, asgi.refusal_of(error), cors)
-            return
-        await asgi.answer(send, 204, [asgi.NO_STORE, *cors], b"")
+        await acknowledge(scope, send, self._take)
 
-    async def _take(self, notice: EventType, query: bytes) -> None:
+    async def _take(self, scope: Scope) -> None:
+        notice = NOTICES_BY_WORD.get(scope["path_params"]["notice"])
+        if notice is None:
+            raise asgi.Refused(problems.NOT_FOUND, "There is no such notice")
+        query: bytes = scope["query_string"]
         now_ms = self._beacons.now_ms()
         body = self._beacons.open(query, now_ms)
         if not body.is_bid:

@@ -1,7 +1,8 @@
 """``GET /v1/track/{event}?d=TOKEN``: a player reports what happened; acknowledged means durable."""
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.types import Receive, Scope, Send
 
@@ -43,26 +44,35 @@ class TrackEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Answer one ASGI request."""
-        seen: asgi.Seen = dict(scope["headers"])
-        cors = asgi.cross_origin(seen)
-        if scope["method"] != "GET":
-            await asgi.other_method(send, scope["method"], seen, ALLOWED)
-            return
-        try:
-            event = EVENTS_BY_WORD.get(scope["path_params"]["event"])
-            if event is None:
-                raise asgi.Refused(problems.NOT_FOUND, "There is no such event")
-            now_ms = self._beacons.now_ms()
-            await self._beacons.take(
-                event, self._beacons.open(scope["query_string"], now_ms), now_ms
-            )
-        except Expired:
-            await asgi.refuse(send, asgi.Refused(problems.EXPIRED_TOKEN), cors)
-            return
-        except AdserverError as error:
-            await asgi.refuse(send, asgi.refusal_of(error), cors)
-            return
-        await asgi.answer(send, 204, [asgi.NO_STORE, *cors], b"")
+        await acknowledge(scope, send, self._take)
+
+    async def _take(self, scope: Scope) -> None:
+        event = EVENTS_BY_WORD.get(scope["path_params"]["event"])
+        if event is None:
+            raise asgi.Refused(problems.NOT_FOUND, "There is no such event")
+        now_ms = self._beacons.now_ms()
+        body = self._beacons.open(scope["query_string"], now_ms)
+        await self._beacons.take(event, body, now_ms)
+
+
+async def acknowledge(
+    scope: Scope, send: Send, take: Callable[[Scope], Coroutine[Any, Any, None]]
+) -> None:
+    """Answer a report once it is taken: with nothing to read, or with why it was not."""
+    seen: asgi.Seen = dict(scope["headers"])
+    cors = asgi.cross_origin(seen)
+    if scope["method"] != "GET":
+        await asgi.other_method(send, scope["method"], seen, ALLOWED)
+        return
+    try:
+        await take(scope)
+    except Expired:
+        await asgi.refuse(send, asgi.Refused(problems.EXPIRED_TOKEN), cors)
+        return
+    except AdserverError as error:
+        await asgi.refuse(send, asgi.refusal_of(error), cors)
+        return
+    await asgi.answer(send, 204, [asgi.NO_STORE, *cors], b"")
 
 
 class Beacons:

@@ -36,7 +36,7 @@ def explain(
     columns
         The snapshot it was made from.
     decision
-        Its arrays are read at once.
+        As made, or as read back from its row.
     request, viewer
         What it was made from; of the request only what is context to the model matters.
     whole

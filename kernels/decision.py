@@ -9,7 +9,7 @@ from numba import types
 from numpy.typing import NDArray
 
 from kernels import frame as fr
-from kernels._jit import F4_IN, I8_IN_2D, U1_IN, U4_IN, U8_IN, kernel
+from kernels._jit import F4_IN, I4_IN, I8_IN_2D, U1_IN, U4_IN, U8_IN, kernel
 from kernels.choice import (
     BEST_BUT_FOR_DOSE,
     DOSE_PART,
@@ -60,26 +60,28 @@ from kernels.shortlist import (
 
 # Indices into ``request``: what differs from one request to the next, then what a snapshot fixes.
 NOW_MS = 0
-N_ROWS = 1
-N_ROW_STARTS = 2
-N_REFUSED = 3
-REQUEST_BIAS_C = 4
-REQUEST_BIAS_N = 5
-PLACEMENT_THRESHOLD = 6
-REQUEST_DRAW = 7
-PACING_DRAW = 8
+REQUEST_BIAS_C = 1
+REQUEST_BIAS_N = 2
+PLACEMENT_THRESHOLD = 3
+REQUEST_DRAW = 4
+PACING_DRAW = 5
 """Negative: nobody is held back, and ``pace`` is not read."""
-N_VARYING = 9
-HALF_LIFE_S = 9
-PROFILE_HALF_LIFE_S = 10
-DOSE_WEIGHT = 11
-REQUEST_EXPLORATION = 12
-REQUEST_GAMMA = 13
-REQUEST_EPSILON = 14
-REQUEST_SURPRISE_SHARE = 15
-REQUEST_SURPRISE_BAND = 16
-SURPRISES_A_DAY = 17
-N_REQUEST = 18
+N_VARYING = 6
+HALF_LIFE_S = 6
+PROFILE_HALF_LIFE_S = 7
+DOSE_WEIGHT = 8
+REQUEST_EXPLORATION = 9
+REQUEST_GAMMA = 10
+REQUEST_EPSILON = 11
+REQUEST_SURPRISE_SHARE = 12
+REQUEST_SURPRISE_BAND = 13
+SURPRISES_A_DAY = 14
+N_REQUEST = 15
+
+# Indices into ``asked``; behind them stand the starts, the refused rows and the rows themselves.
+N_ROW_STARTS = 0
+N_REFUSED = 1
+N_ASKED = 2
 
 # Indices into ``numbers``.
 DAMAGED = 0
@@ -105,7 +107,7 @@ IS_SURPRISE = 0
 SURPRISE_ALLOWED = 1
 N_FLAGS = 2
 
-BITMAPS, ROWS, ROW_START, REFUSED = (fr.ROW[n] for n in ("bitmaps", "rows", "row_start", "refused"))
+BITMAPS = fr.ROW["bitmaps"]
 IN_FLIGHT, MATCHED, VIEWER_CAPS = (fr.ROW[n] for n in ("in_flight", "matched", "viewer_caps"))
 CAMPAIGN_KEYS, CAMPAIGN_LOOKUP = fr.ROW["campaign_keys"], fr.ROW["campaign_lookup"]
 CREATIVE_KEYS, CREATIVE_LOOKUP = fr.ROW["creative_keys"], fr.ROW["creative_lookup"]
@@ -124,10 +126,11 @@ VALUE_BITS, NUMBERS = fr.ROW["value_bits"], fr.ROW["numbers"]
 OUTCOME, FLAGS = fr.ROW["outcome"], fr.ROW["flags"]
 
 
-@kernel(types.int64(I8_IN_2D, U4_IN, U8_IN, U1_IN, F4_IN))
+@kernel(types.int64(I8_IN_2D, U4_IN, I4_IN, U8_IN, U1_IN, F4_IN))
 def decide_request(  # noqa: PLR0915 - one statement per thing that is handed on
     frame: NDArray[np.int64],
     record: NDArray[np.uint32],
+    asked: NDArray[np.int32],
     fits: NDArray[np.uint64],
     closed: NDArray[np.uint8],
     pace: NDArray[np.float32],
@@ -141,6 +144,9 @@ def decide_request(  # noqa: PLR0915 - one statement per thing that is handed on
         came out stands in ``counts``, ``numbers``, ``outcome``, ``flags`` and ``packed``.
     record : uint32[n_words]
         The viewer's record; empty for an unknown viewer.
+    asked : int32[2 + n_dimensions + 1 + n_refused + n_rows]
+        How many row starts and refused rows there are, then the three as ``match_campaigns`` takes
+        them: ``row_start``, ``refused``, ``rows``.
     fits : uint64[n_variants // 64 + 2]
         Variants the player takes, from ``eligibility.mark_fitting``.
     closed : uint8[n_campaigns]
@@ -191,11 +197,13 @@ def decide_request(  # noqa: PLR0915 - one statement per thing that is handed on
                 fade = fading(int(now_ms - moved_ms), request[PROFILE_HALF_LIFE_S])
                 weights[AFFINITY_SCALE] = affinity_scale(taste, fade)
 
+    starts_end = N_ASKED + np.int64(asked[N_ROW_STARTS])
+    refused_end = starts_end + np.int64(asked[N_REFUSED])
     match_campaigns(
         fr.u8_matrix(frame, BITMAPS),
-        fr.i4(frame, ROWS)[: np.int64(request[N_ROWS])],
-        fr.i4(frame, ROW_START)[: np.int64(request[N_ROW_STARTS])],
-        fr.i4(frame, REFUSED)[: np.int64(request[N_REFUSED])],
+        asked[refused_end:],
+        asked[N_ASKED:starts_end],
+        asked[starts_end:refused_end],
         fr.u8(frame, IN_FLIGHT),
         fr.u8(frame, MATCHED),
     )

@@ -15,9 +15,6 @@ from kernels._jit import array_reader
 
 FIELDS: Final[tuple[tuple[str, Any, int], ...]] = (
     ("bitmaps", np.uint64, 2),
-    ("rows", np.int32, 1),
-    ("row_start", np.int32, 1),
-    ("refused", np.int32, 1),
     ("in_flight", np.uint64, 1),
     ("matched", np.uint64, 1),
     ("viewer_caps", np.int64, 2),

@@ -22,7 +22,8 @@ N_ENTRIES = 7
 LOCK = 0
 """When it was taken, unix ms; 0 when it is free."""
 STAMP = 1
-"""Counts what was claimed in the bucket."""
+"""How many claims there were in the bucket, and in the lower half the unix second in which the last
+of them lapses. Who finds that past need not take the lock: nothing there counts any more."""
 FIRST = 2
 
 FINGERPRINT_BITS = 23
@@ -31,6 +32,7 @@ FINGERPRINT_AT = 40
 COUNT_AT = 33
 SURPRISE_AT = 32
 UNTIL = 0xFFFFFFFF
+LAPSE_BITS = 32
 LIFE_S = 2
 """A claim counts for one to two seconds when nothing is heard: it is for requests made at the same
 time, not for a viewer who asks again and plays nothing."""
@@ -176,7 +178,7 @@ def claim(
         fingerprint << FINGERPRINT_AT | count << COUNT_AT | surprise << SURPRISE_AT | until
     )
     words[place + 1] = keys
-    words[at + STAMP] = stamp + 1
+    words[at + STAMP] = ((stamp >> LAPSE_BITS) + 1) << LAPSE_BITS | max(stamp & UNTIL, until)
     atomic_exchange(words, at + LOCK, 0)
     return CLAIMED
 

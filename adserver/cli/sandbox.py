@@ -33,7 +33,7 @@ from adserver.runtime.clock import SystemClock
 from adserver.runtime.counters import Counter, Counters, create_counters
 from adserver.serve.auth import Bearers
 from adserver.serve.decisions import DecisionEndpoint
-from adserver.serve.direct import drive
+from adserver.serve.direct import Driver
 from adserver.serve.handler import Engines
 from adserver.serve.once import Once
 from adserver.serve.snapshots import Snapshots
@@ -168,6 +168,7 @@ class Sandbox:
     """
 
     def __init__(self, market: Market, directory: Path, faults: Faults, workers: int = 1) -> None:
+        self._drive = Driver()
         warm()
         self._directory = directory
         self._catalogue = market.catalogue
@@ -256,7 +257,7 @@ class Sandbox:
         """Answer an ad request."""
         self._journal.decision = None
         failures = self.store.failures
-        answer = drive(self._workers[worker].decide.respond(_ASKED, b"", body))
+        answer = self._drive(self._workers[worker].decide.respond(_ASKED, b"", body))
         blind = self.store.failures > failures
         return Answered(answer.status, answer.body, self._journal.decision, blind)
 
@@ -271,7 +272,7 @@ class Sandbox:
             "headers": [],
         }
         answer = _Answer()
-        drive(self._workers[worker].track(scope, _nothing, answer))
+        self._drive(self._workers[worker].track(scope, _nothing, answer))
         return Reported(answer.status, self._journal.first)
 
     def tick(self) -> None:

@@ -12,11 +12,11 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from adserver.catalogue.columns import HOUSE_TIER, TIER, Columns, Place
+from adserver.catalogue.columns import HOUSE_TIER, TIER, Columns
 from adserver.decide.context import context_weight
 from adserver.decide.moment import read_moment
 from adserver.decide.player import Players
-from adserver.decide.targeting import Targeting
+from adserver.decide.targeting import QUARTER_HOUR_MS, Targeting
 from adserver.decide.terms import below_floor, unsold
 from adserver.domain.decision import (
     NOTHING,
@@ -31,7 +31,7 @@ from adserver.domain.decision import (
 )
 from adserver.domain.errors import Broken
 from adserver.domain.reasons import STAGE_REASONS, Reason, Stage
-from adserver.domain.request import NO_TERMS, AdRequest, Terms
+from adserver.domain.request import NO_TERMS, AdRequest
 from adserver.domain.viewer import OpenRecord
 from kernels import choice, decision, eligibility, scoring
 from kernels.frame import make_frame
@@ -95,8 +95,11 @@ class Decider:
         self._players = Players(columns)
         self._in_flight = np.zeros(columns.bitmaps.shape[1], np.uint64)
         self._flight = np.zeros(2, np.int64)
-        self._flight_from_ms = 0
-        self._flight_until_ms = 0
+        self._placements = meta.placements
+        self._hours: dict[str, int] = {}
+        self._same_from_ms = 0
+        self._same_until_ms = 0
+        """Time within which who is in flight, and the hour everywhere, stay what they are."""
         self._ids = np.zeros((len(IdRow), SHORTLIST_MAX), np.int32)
         self._values = np.zeros((len(ValueRow), SHORTLIST_MAX), np.float32)
         self._packed = np.zeros((len(IdRow) + len(ValueRow)) * SHORTLIST_MAX, np.int32)
@@ -181,8 +184,7 @@ class Decider:
         -----
         Longer than most because every call costs more than a line.
         """
-        meta = self.columns.meta
-        place = meta.placements.get(request.placement)
+        place = self._placements.get(request.placement)
         if place is None:
             return gated(
                 decision_id,
@@ -193,18 +195,21 @@ class Decider:
                 rules=self._rules,
                 n_variants=self.columns.variant_count,
             )
-        moment = read_moment(request, viewer, now_ms, self._targeting.hour_of_week(place, now_ms))
-        if not self._flight_from_ms <= now_ms < self._flight_until_ms:
-            self._mark_in_flight(now_ms)
+        if not self._same_from_ms <= now_ms < self._same_until_ms:
+            self._look_at_the_clock(now_ms)
+        moment = read_moment(request, viewer, now_ms, self._hours[place.time_zone])
         bias_c = bias_n = 0.0
         if self._has_context:
+            meta = self.columns.meta
             bias_c = context_weight(meta.complete.context, request, moment)
             bias_n = context_weight(meta.annoyed.context, request, moment)
+        closed = self._paid if house_only else self._closed[place.floor_cpm_micros]
+        if request.terms is not NO_TERMS:
+            closed = closed | unsold(self.columns, place, request.terms)
         REQUEST.pack_into(
             self._request_bytes,
             0,
             now_ms,
-            *self._targeting.select(request, moment),
             bias_c,
             bias_n,
             place.threshold,
@@ -214,8 +219,9 @@ class Decider:
         chosen = decision.decide_request(
             self._frame,
             NO_RECORD if viewer is None else viewer.words,
+            self._targeting.select(request, moment),
             self._players.fitting(request.player, request.terms),
-            self._closed_to(request.terms, place, house_only=house_only),
+            closed,
             pacing.pace,
         )
         outcome = OUTCOME.unpack_from(self._outcome)
@@ -244,19 +250,17 @@ class Decider:
         """Return the decision to show nothing that is made before any candidate is looked at."""
         return gated(decision_id, now_ms, reason, rules=self._rules)
 
-    def _closed_to(self, terms: Terms, place: Place, *, house_only: bool) -> NDArray[np.uint8]:
-        """uint8[n_campaigns]: 1 where price or consent keep a campaign out."""
-        closed = self._paid if house_only else self._closed[place.floor_cpm_micros]
-        return closed if terms is NO_TERMS else closed | unsold(self.columns, place, terms)
-
-    def _mark_in_flight(self, now_ms: int) -> None:
-        """Find the campaigns in flight, and until when they are."""
+    def _look_at_the_clock(self, now_ms: int) -> None:
+        """Find the campaigns in flight and the hour of each time zone, and until when they hold."""
         columns = self.columns
         eligibility.mark_in_flight(
             columns.campaign_times, columns.campaign_start, now_ms, self._in_flight, self._flight
         )
-        self._flight_from_ms, self._flight_until_ms = now_ms, int(self._flight[1])
         self._counts[1] = self._flight[0]
+        quarter = now_ms // QUARTER_HOUR_MS
+        self._hours = self._targeting.hours_of_week(quarter)
+        self._same_from_ms = now_ms
+        self._same_until_ms = min(int(self._flight[1]), (quarter + 1) * QUARTER_HOUR_MS)
 
     def _all_arrays(self) -> dict[str, NDArray[Any]]:
         """Return what the kernel reads and fills, by field of the frame."""
@@ -264,7 +268,6 @@ class Decider:
         n_campaigns, n_creatives = columns.campaign_count, len(columns.creative_keys)
         caps = [(cap.count, cap.window_s) for cap in columns.meta.policy.caps.viewer]
         return {
-            **self._targeting.buffers(),
             **{name: getattr(columns, name) for name in FROM_COLUMNS},
             "in_flight": self._in_flight,
             "matched": np.zeros_like(self._in_flight),

@@ -4,20 +4,19 @@ import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adserver.catalogue.columns import Columns, Place
+from adserver.catalogue.columns import Columns
 from adserver.domain.campaign import DIMENSIONS
 from adserver.domain.decision import Moment
 from adserver.domain.request import AdRequest
 from adserver.domain.taxonomy import matching_targets
+from adserver.domain.units import MILLISECONDS_PER_SECOND
 
-ROWS_MAX: Final = 4096
-"""Bitmap rows one request can select; the request's own limits keep it far below."""
 SELECTIONS_MAX: Final = 4096
 """Remembered at most; a few hundred bytes each."""
 FIELDS: Final[dict[str, tuple[str, ...]]] = {
@@ -41,19 +40,6 @@ EARTH_RADIUS_KM: Final = 6371.0088
 
 Values = tuple[str, ...]
 Reader = Callable[[AdRequest, Moment], Values]
-
-
-class Selection(NamedTuple):
-    """The bitmap rows of a request, as the kernel's buffers hold them."""
-
-    rows: bytes
-    starts: bytes
-    refused: bytes
-    counts: tuple[int, int, int]
-
-
-def _packed(numbers: list[int]) -> bytes:
-    return np.array(numbers, np.int32).tobytes()
 
 
 def _one(word: str | None) -> Values:
@@ -93,7 +79,6 @@ class Targeting:
         self._zones = {
             place.time_zone: ZoneInfo(place.time_zone) for place in meta.placements.values()
         }
-        self._hours: dict[tuple[str, int], int] = {}
         readers: dict[str, Reader] = {
             "placement": lambda request, _moment: (request.placement.casefold(),),
             "country": lambda request, _moment: _one(request.geo.country),
@@ -122,28 +107,13 @@ class Targeting:
         asked = [name for name in DIMENSIONS if name in meta.targets or meta.excludes.get(name)]
         fields = [field for name in asked for field in FIELDS[name]]
         self._asked = attrgetter("placement", *fields)
-        self._known: dict[tuple[object, ...], Selection] = {}
-        self._rows = np.zeros(ROWS_MAX, np.int32)
-        self._row_start = np.zeros(len(DIMENSIONS) + 1, np.int32)
-        self._refused_rows = np.zeros(ROWS_MAX, np.int32)
-        self._rows_out = self._rows.data.cast("B")
-        self._starts_out = self._row_start.data.cast("B")
-        self._refused_out = self._refused_rows.data.cast("B")
+        self._known: dict[tuple[object, ...], NDArray[np.int32]] = {}
 
-    def buffers(self) -> dict[str, NDArray[np.int32]]:
-        """Return what ``select`` fills, by field of ``kernels.frame``."""
-        return {
-            "rows": self._rows,
-            "row_start": self._row_start,
-            "refused": self._refused_rows,
-        }
+    def select(self, request: AdRequest, moment: Moment) -> NDArray[np.int32]:
+        """Return the bitmap rows of one request, as ``kernels.decision.decide_request`` takes them.
 
-    def select(self, request: AdRequest, moment: Moment) -> tuple[int, int, int]:
-        """Fill the buffers for one request; return how many rows, row starts and refused rows.
-
-        The three are what ``kernels.eligibility.match_campaigns`` takes. Requests that say the same
-        of what campaigns ask about select the same rows: finding them takes five times as long as
-        remembering them.
+        Requests that say the same of what campaigns ask about select the same rows: finding them
+        takes five times as long as remembering them.
         """
         key = (self._asked(request), moment.intent, moment.hour_of_week)
         known = self._known.get(key)
@@ -151,14 +121,9 @@ class Targeting:
             if len(self._known) >= SELECTIONS_MAX:
                 self._known.clear()
             known = self._known[key] = self._find(request, moment)
-        rows, starts, refused, counts = known
-        self._rows_out[: len(rows)] = rows
-        self._starts_out[: len(starts)] = starts
-        if refused:
-            self._refused_out[: len(refused)] = refused
-        return counts
+        return known
 
-    def _find(self, request: AdRequest, moment: Moment) -> Selection:
+    def _find(self, request: AdRequest, moment: Moment) -> NDArray[np.int32]:
         rows: list[int] = []
         starts = [0]
         for read, any_row, by_value in self._wanted:
@@ -171,22 +136,19 @@ class Targeting:
             for value in read(request, moment)
             if value in by_value
         ]
-        counts = len(rows), len(starts), len(refused)
-        return Selection(_packed(rows), _packed(starts), _packed(refused), counts)
+        return np.array([len(starts), len(refused), *starts, *refused, *rows], np.int32)
 
-    def hour_of_week(self, place: Place, now_ms: int) -> int:
-        """Return 0-167 from Monday 00:00 in the placement's time zone."""
-        quarter = now_ms // QUARTER_HOUR_MS
-        key = (place.time_zone, quarter)
-        hour = self._hours.get(key)
-        if hour is None:
-            self._hours.clear()
-            local = datetime.fromtimestamp(quarter * 900, UTC).astimezone(
-                self._zones[place.time_zone]
-            )
-            hour = local.weekday() * 24 + local.hour
-            self._hours[key] = hour
-        return hour
+    def hours_of_week(self, quarter: int) -> dict[str, int]:
+        """Return 0-167 from Monday 00:00 for each placement's time zone.
+
+        Parameters
+        ----------
+        quarter
+            Of an hour, counted from the epoch; within one the hour is the same.
+        """
+        now = datetime.fromtimestamp(quarter * QUARTER_HOUR_MS // MILLISECONDS_PER_SECOND, UTC)
+        local = {name: now.astimezone(zone) for name, zone in self._zones.items()}
+        return {name: time.weekday() * 24 + time.hour for name, time in local.items()}
 
     def _near(self, request: AdRequest, _moment: Moment) -> Values:
         lat, lon = request.geo.lat, request.geo.lon

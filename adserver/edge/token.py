@@ -162,20 +162,26 @@ class Sealer:
         self._take = take
         self._purpose = purpose
         self._ciphers: dict[bytes, AESGCM] = {}
+        self._day = -1
+        self._header = b""
 
     def renew(self, keys: Mapping[int, bytes], key_id: int) -> None:
         """Open with all of these keys from now on, and seal with the one of this id."""
         self._keys = dict(keys)
         self._key_id = key_id
         self._ciphers.clear()
+        self._day = -1
 
     def seal(self, plain: bytes, expires_ms: int) -> str:
         """Return the text of these bytes, under the key of the day on which they expire."""
-        header = _HEADER.pack(_VERSION, self._key_id, expires_ms // DAY_MS)
+        day = expires_ms // DAY_MS
+        if day != self._day:
+            self._day, self._header = day, _HEADER.pack(_VERSION, self._key_id, day)
+        header = self._header
         nonce = self._take(_NONCE_BYTES)
-        sealed = self._cipher(header).encrypt(nonce, plain, header)
-        text = b2a_base64(b"".join((header, nonce, sealed)), newline=False)
-        return text.translate(_URL_SAFE).rstrip(b"=").decode("ascii")
+        cipher = self._ciphers.get(header) or self._cipher(header)
+        text = b2a_base64(header + nonce + cipher.encrypt(nonce, plain, header), newline=False)
+        return text.translate(_URL_SAFE).rstrip(b"=").decode()
 
     def open(self, text: str) -> bytes:
         """Return the bytes of a text of ours; Forged for every other, whatever it is."""

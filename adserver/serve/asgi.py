@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Iterable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+from msgspec import Struct
 from starlette.types import Receive, Send
 
 from adserver.domain.errors import AdserverError, InvalidInput, Problem
@@ -22,7 +23,7 @@ _PREFLIGHT_S: Final = b"86400"
 _log = logging.getLogger(__name__)
 
 
-class Answer(NamedTuple):
+class Answer(Struct, frozen=True, gc=False):
     """A whole answer, but for the headers that every answer has."""
 
     status: int
@@ -72,9 +73,9 @@ async def answer(send: Send, status: int, headers: Headers, body: bytes) -> None
 
 async def send_answer(send: Send, answered: Answer) -> None:
     """Send one whole answer."""
-    status, media_type, body, headers = answered
-    length = (b"content-length", b"%d" % len(body))
-    await answer(send, status, [*content(media_type), length, *headers], body)
+    length = (b"content-length", b"%d" % len(answered.body))
+    headers = [*content(answered.media_type), length, *answered.headers]
+    await answer(send, answered.status, headers, answered.body)
 
 
 def refusal(refused: Refused, headers: Iterable[tuple[bytes, bytes]] = ()) -> Answer:

@@ -6,7 +6,6 @@ from typing import Final
 from starlette.types import Receive, Scope, Send
 
 from adserver.decide.explain import explain
-from adserver.domain.decision import NOTHING
 from adserver.domain.errors import AdserverError
 from adserver.domain.request import AdRequest
 from adserver.edge import consent, json_request
@@ -14,7 +13,8 @@ from adserver.edge import problem as problems
 from adserver.edge.json_response import render_explanation, with_dosage_token
 from adserver.runtime.counters import Counter
 from adserver.serve import asgi
-from adserver.serve.handler import Decisions, Engines, Made
+from adserver.serve.handler import Decisions, Engines
+from adserver.serve.made import Made
 
 ALLOWED: Final = b"POST, OPTIONS"
 JSON: Final = b"application/json"
@@ -86,18 +86,17 @@ class DecisionEndpoint:
         return asgi.refusal(asgi.refusal_of(error), asgi.cross_origin(seen))
 
     def _render(self, made: Made, request: AdRequest) -> bytes:
-        decision, serving = made.decision, made.serving
+        decision, serving, shown = made.decision, made.serving, made.shown
         explanation = self._explain(made, request) if request.explain else None
         handles = self._decisions.handles(made, request)
-        token = self._decisions.dosage_token(made, request)
-        if decision.chosen == NOTHING:
-            return with_dosage_token(serving.json.none(decision, handles, explanation), token)
-        shown = serving.shown(decision.variant, decision.campaign)
-        media = serving.json_media(decision.variant, request.player)
-        answer = serving.json.show(
-            decision, handles, shown.prepared, media, explanation, clicks=shown.clicks
-        )
-        return with_dosage_token(answer, token)
+        if shown is None:
+            answer = serving.json.none(decision, handles, explanation)
+        else:
+            media = serving.json_media(decision.variant, request.player)
+            answer = serving.json.show(
+                decision, handles, shown.prepared, media, explanation, clicks=shown.clicks
+            )
+        return with_dosage_token(answer, self._decisions.dosage_token(made))
 
     def _explain(self, made: Made, request: AdRequest) -> bytes:
         self._engines.counters.add(Counter.DECISIONS_EXPLAINED)

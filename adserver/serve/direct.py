@@ -9,10 +9,12 @@ to the same endpoint.
 
 import re
 import sys
-from collections.abc import Coroutine
+import types
+from collections.abc import Coroutine, Generator
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from httptools import HttpParserInvalidMethodError
+from msgspec.structs import replace
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from adserver.domain.errors import Broken
@@ -21,6 +23,7 @@ from adserver.serve.asgi import Answer, Headers, content
 
 if TYPE_CHECKING:
     from asyncio import TimerHandle
+    from collections.abc import Callable
 
 SUPPORTED: Final = b"GET, HEAD, OPTIONS, POST"
 """Of all paths together: the parser gives up before it has read the path."""
@@ -50,14 +53,41 @@ class Endpoint(Protocol):
         ...
 
 
-def drive(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that finds everything it awaits."""
-    try:
-        coroutine.send(None)
-    except StopIteration as done:
-        return done.value  # type: ignore[no-any-return]
-    coroutine.close()
-    raise Broken("a request that must be answered at once waited for something")
+class Driver:
+    """Runs coroutines that find everything they await, one after another.
+
+    The one below it never ends, so that no end has to be raised and caught: 1.1 of 1.4 µs.
+    """
+
+    __slots__ = ("_send",)
+
+    def __init__(self) -> None:
+        self._begin()
+
+    def __call__(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run one to its end."""
+        try:
+            done = self._send(coroutine)
+        except BaseException:
+            self._begin()
+            raise
+        if type(done) is not tuple:
+            self._begin()
+            raise Broken("a request that must be answered at once waited for something")
+        return done[0]  # type: ignore[no-any-return]
+
+    def _begin(self) -> None:
+        runs = _runs()
+        runs.send(None)
+        self._send: Callable[[Any], Any] = runs.send
+
+
+@types.coroutine
+def _runs() -> Generator[Any, Any, None]:
+    """Take a coroutine, give its result in a tuple; anything else that comes out is waiting."""
+    done = None
+    while True:
+        done = ((yield from (yield done)),)
 
 
 class PlainProtocol(HttpToolsProtocol):
@@ -101,6 +131,7 @@ class DirectProtocol(PlainProtocol):
         self._heads_of: object = None
         self._heard = self._heard_before = 0
         self._watch: TimerHandle | None = None
+        self._drive = Driver()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came."""
@@ -120,7 +151,7 @@ class DirectProtocol(PlainProtocol):
             super().send_400_response(msg)
             return
         closing = [*answer.headers, (b"connection", b"close")]
-        self.transport.write(self._head(answer._replace(headers=closing)) + answer.body)
+        self.transport.write(self._head(replace(answer, headers=closing)) + answer.body)
         self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -172,7 +203,7 @@ class DirectProtocol(PlainProtocol):
             super().on_message_complete()
             return
         self._taken = None
-        answer = drive(endpoint.respond(self.headers, self._query, self._body))
+        answer = self._drive(endpoint.respond(self.headers, self._query, self._body))
         self.transport.write(self._head(answer) + answer.body)
         self.server_state.total_requests += 1
         if self._watch is None:
@@ -210,15 +241,15 @@ class DirectProtocol(PlainProtocol):
         defaults = self.server_state.default_headers
         if defaults is not self._heads_of:
             self._heads, self._heads_of = {}, defaults
-        status, media_type, body, headers = answer
-        head = self._heads.get((status, media_type))
+        key = answer.status, answer.media_type
+        head = self._heads.get(key)
         if head is None:
-            fixed = [*defaults, *content(media_type)]
-            head = b"".join((STATUS_LINE[status], *map(_line, fixed)))
-            self._heads[status, media_type] = head
-        if headers:
-            head = b"".join((head, *map(_line, headers)))
-        return b"%bcontent-length: %d\r\n\r\n" % (head, len(body))
+            fixed = [*defaults, *content(answer.media_type)]
+            head = b"".join((STATUS_LINE[answer.status], *map(_line, fixed)))
+            self._heads[key] = head
+        if answer.headers:
+            head = b"".join((head, *map(_line, answer.headers)))
+        return b"%bcontent-length: %d\r\n\r\n" % (head, len(answer.body))
 
     def _look(self) -> None:
         """Close a connection on which nothing came since the last look.

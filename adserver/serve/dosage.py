@@ -10,14 +10,14 @@ from typing import Final
 
 from msgspec import Struct
 
-from adserver.domain.decision import NOTHING, Decision
+from adserver.catalogue.columns import Columns
+from adserver.domain.decision import Decision
 from adserver.domain.request import Viewer
 from adserver.domain.units import MILLISECONDS_PER_SECOND
 from adserver.domain.viewer import Impression, OpenRecord
-from adserver.edge.consent import May
 from adserver.edge.dosage_token import DosageTokens, Stale
 from adserver.edge.token import Forged
-from adserver.serve.snapshots import Serving
+from adserver.serve.snapshots import Shown
 from adserver.viewer.changes import counting
 
 ACCEPTED: Final = "accepted"
@@ -64,23 +64,14 @@ def with_carried(viewer: OpenRecord | None, came: Carried, dim: int) -> OpenReco
 
 
 def next_token(
-    tokens: DosageTokens,
-    serving: Serving,
-    decision: Decision,
-    came: Carried,
-    viewer: Viewer,
-    may: May,
+    tokens: DosageTokens, columns: Columns, decision: Decision, shown: Shown | None, came: Carried
 ) -> str:
     """Return the token to answer with; empty where there is nothing to carry.
 
-    Nothing is, where the beacon of the impression may write the viewer's record.
+    Not to be asked where the beacon of the impression may write the viewer's record.
     """
-    columns = serving.columns
-    if columns is None or (viewer.id is not None and may.update_profile):
-        return ""
     seen = came.impressions
-    if decision.chosen != NOTHING:
-        shown = serving.shown(decision.variant, decision.campaign)
+    if shown is not None:
         now_s = decision.time_ms // MILLISECONDS_PER_SECOND
         one = Impression(now_s, shown.campaign_key, shown.creative_key, decision.surprise)
         seen = [*seen, one]

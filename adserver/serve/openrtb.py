@@ -16,7 +16,6 @@ from starlette.types import Receive, Scope, Send
 
 from adserver.catalogue.columns import NEVER_SKIPPABLE, OFFER, OFFER_ADVERTISER, Columns
 from adserver.decide.player import fits
-from adserver.domain.decision import NOTHING
 from adserver.domain.errors import AdserverError, Broken
 from adserver.domain.reasons import Reason
 from adserver.domain.request import AdRequest
@@ -28,7 +27,8 @@ from adserver.edge.vast_version import LAYOUTS
 from adserver.runtime.counters import Counter
 from adserver.serve import asgi
 from adserver.serve.decisions import JSON
-from adserver.serve.handler import Decisions, Engines, Made
+from adserver.serve.handler import Decisions, Engines
+from adserver.serve.made import Made
 
 ALLOWED: Final = b"POST, OPTIONS"
 MEDIA_TYPES: Final = frozenset({b"", JSON, b"text/plain"})
@@ -195,10 +195,10 @@ class _Bid:
         self.reason: NoBid | None = None
 
     def render(self, made: Made, request: AdRequest) -> bytes:
-        decision, serving = made.decision, made.serving
+        decision, serving, shown = made.decision, made.serving, made.shown
         self.document = b""
         columns = serving.columns
-        if decision.chosen == NOTHING or columns is None:
+        if shown is None or columns is None:
             self.reason = _no_bid_reason(made)
             return b""
         if columns.meta.currency != self._currency:
@@ -208,7 +208,7 @@ class _Bid:
         version = PROTOCOLS[self.opportunity.protocol]
         template = serving.vast_template(variant, request.player, version, request.terms)
         payer = int(columns.offers[OFFER_ADVERTISER, columns.variants[OFFER, variant]])
-        _, skip_ms = serving.shown(variant, campaign).length_ms
+        _, skip_ms = shown.length_ms
         sizes = [
             (file.width * file.height, (file.width, file.height))
             for file in serving.files(variant)

@@ -96,6 +96,7 @@ class Serving:
         texts = {} if columns is None else columns.texts
         versions = {} if columns is None else msgspec.structs.asdict(columns.meta.versions)
         self.limits = None if columns is None else Limits(columns)
+        self.hold_out = 0.0 if columns is None else columns.meta.policy.hold_out
         self.versions = (
             versions.get("catalogue", ""),
             versions.get("policy", ""),

@@ -6,7 +6,6 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from adserver.domain.decision import NOTHING
 from adserver.domain.errors import AdserverError
 from adserver.domain.request import AdRequest
 from adserver.edge import consent, vast_request
@@ -15,7 +14,8 @@ from adserver.edge.vast_response import with_dosage_token
 from adserver.edge.vast_version import DEFAULT, LAYOUTS
 from adserver.runtime.counters import Counter
 from adserver.serve import asgi
-from adserver.serve.handler import Decisions, Engines, Made
+from adserver.serve.handler import Decisions, Engines
+from adserver.serve.made import Made
 
 ALLOWED: Final = b"GET, OPTIONS"
 XML: Final = b"application/xml; charset=utf-8"
@@ -90,15 +90,15 @@ class VastEndpoint:
         return asgi.Answer(200, XML, empty, asgi.cross_origin(dict(headers)))
 
     def _render(self, version: str, made: Made, request: AdRequest) -> bytes:
-        decision, serving = made.decision, made.serving
+        serving = made.serving
         handles = self._decisions.handles(made, request, always=True)
-        if decision.chosen == NOTHING:
+        if made.shown is None:
             return serving.vast.none(handles, version)
-        template = serving.vast_template(decision.variant, request.player, version)
+        template = serving.vast_template(made.decision.variant, request.player, version)
         document = serving.vast.show(template, handles)
         if request.viewer.dosage_token is None:  # nobody there who would keep one
             return document
-        token = self._decisions.dosage_token(made, request)
+        token = self._decisions.dosage_token(made)
         return with_dosage_token(document, token) if token else document
 
     def _empty(self, version: str) -> bytes:

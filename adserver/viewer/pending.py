@@ -84,7 +84,7 @@ class Pending:
     """
 
     def __init__(self, path: Path, key: bytes, clock: Clock) -> None:
-        self._key = key
+        self._keyed = blake2b(digest_size=8, key=key, person=_PERSON)
         self._clock = clock
         path.parent.mkdir(parents=True, exist_ok=True)
         size = N_BUCKETS * table.BUCKET_WORDS * 8
@@ -95,23 +95,28 @@ class Pending:
             self._words = np.frombuffer(mmap.mmap(descriptor, size), np.int64)
         finally:
             os.close(descriptor)
+        self._numbers = self._words.data
         self._found = np.zeros(1 + 2 * table.N_ENTRIES, np.int64)
         self._rehearse()
 
     def _rehearse(self) -> None:
         """Call what requests will call: the first call of a kernel takes milliseconds."""
         long_ago_ms = 1
-        nobody, nothing = self.look("", long_ago_ms), Impression(0, 0, 0)
+        nobody = self.look("", long_ago_ms)
         if nobody is not None:
-            self.claim(nobody, nothing, long_ago_ms)
-            self.give_back(nobody, nothing, long_ago_ms)
+            self.claim(nobody, 0, surprise=False, now_ms=long_ago_ms)
+            self.look("", long_ago_ms)
+            self.give_back(nobody, 0, surprise=False, now_ms=long_ago_ms)
 
     def look(self, viewer_id: str, now_ms: int) -> Glance | None:
-        """Return what is pending for a viewer; None when it cannot be told. Some 2 µs, as a claim.
+        """Return what is pending for a viewer; None when it cannot be told.
 
         Look before the record is read: what is heard of moves from here to there.
         """
         at, fingerprint = self._place(viewer_id)
+        stamp = self._numbers[at + table.STAMP]
+        if (stamp & table.UNTIL) * 1000 <= now_ms:
+            return Glance(at, fingerprint, stamp)
         words, found = self._words, self._found
         count = table.look(words, at, fingerprint, now_ms, found)
         if count == table.BUSY:
@@ -123,13 +128,11 @@ class Pending:
         stamp, *entries = found[: 1 + 2 * count].tolist()
         return Glance(at, fingerprint, stamp, tuple(zip(entries[::2], entries[1::2], strict=True)))
 
-    def claim(self, glance: Glance, shown: Impression, now_ms: int) -> bool:
-        """Count one more as shown; False when something was claimed since the glance."""
-        keys = keys_of(shown.campaign, shown.creative)
-        return self.claim_keys(glance, keys, surprise=shown.surprise, now_ms=now_ms)
+    def claim(self, glance: Glance, keys: int, *, surprise: bool, now_ms: int) -> bool:
+        """Count one more as shown; False when something was claimed since the glance.
 
-    def claim_keys(self, glance: Glance, keys: int, *, surprise: bool, now_ms: int) -> bool:
-        """Do the same, for who has the keys at hand."""
+        ``keys`` are what ``keys_of`` makes of campaign and creative.
+        """
         words, at, fingerprint, stamp = self._words, glance.at, glance.fingerprint, glance.stamp
         claimed = table.claim(words, at, fingerprint, keys, surprise, now_ms, stamp)
         if claimed == table.BUSY:
@@ -138,9 +141,9 @@ class Pending:
             )
         return claimed == table.CLAIMED
 
-    def give_back(self, glance: Glance, shown: Impression, now_ms: int) -> None:
+    def give_back(self, glance: Glance, keys: int, *, surprise: bool, now_ms: int) -> None:
         """Count one less: what was claimed will not be shown after all."""
-        self._give_back(glance.at, glance.fingerprint, shown, now_ms)
+        self._give_back(glance.at, glance.fingerprint, keys, surprise, now_ms)
 
     def heard_of(self, viewer_id: str, shown: Impression, decision_ms: int, now_ms: int) -> None:
         """Count one less: its impression is on record.
@@ -148,16 +151,24 @@ class Pending:
         Later than ``LIFE_MS`` after the decision its claim has lapsed; what pends is another's.
         """
         if now_ms - decision_ms < LIFE_MS:
-            self._give_back(*self._place(viewer_id), shown, now_ms)
+            keys = keys_of(shown.campaign, shown.creative)
+            self._give_back(*self._place(viewer_id), keys, shown.surprise, now_ms)
 
-    def _give_back(self, at: int, fingerprint: int, shown: Impression, now_ms: int) -> None:
-        words, surprise = self._words, shown.surprise
-        keys = keys_of(shown.campaign, shown.creative)
+    def _give_back(
+        self,
+        at: int,
+        fingerprint: int,
+        keys: int,
+        surprise: bool,  # noqa: FBT001
+        now_ms: int,
+    ) -> None:
+        words = self._words
         self._insist(lambda: table.give_back(words, at, fingerprint, keys, surprise, now_ms))
 
     def _place(self, viewer_id: str) -> tuple[int, int]:
-        digest = blake2b(viewer_id.encode(), digest_size=8, key=self._key, person=_PERSON).digest()
-        number = int.from_bytes(digest, "little")
+        hashed = self._keyed.copy()
+        hashed.update(viewer_id.encode())
+        number = int.from_bytes(hashed.digest(), "little")
         return number % N_BUCKETS * table.BUCKET_WORDS, number >> _FINGERPRINT_AT
 
     def _insist(self, operation: Callable[[], int]) -> int:

@@ -39,10 +39,10 @@ def naive_arm(catalogue: Catalogue) -> Arm:
     def decide(i: int) -> dict[str, Any]:
         if not lists:
             lists.update({name: array.tolist() for name, array in catalogue.arrays.items()})
-        lists["rows"][1] = 1 + i
         lists["request"] = catalogue.requests[i].tolist()
-        inputs = catalogue.record, catalogue.fits, catalogue.closed, catalogue.pace
-        chosen = naive.decide_request(lists, *[array.tolist() for array in inputs])
+        inputs = catalogue.record, catalogue.asked[i], catalogue.fits, catalogue.closed
+        lists_of = [array.tolist() for array in (*inputs, catalogue.pace)]
+        chosen = naive.decide_request(lists, *lists_of)
         length = lists["numbers"][decision.LENGTH]
         return {
             "chosen": chosen,

@@ -82,9 +82,6 @@ class Catalogue:
         weights[scoring.ANNOYANCE_COST] = 3.0
         self.arrays = {
             "bitmaps": np.vstack([bits(np.zeros(n_campaigns, bool)), *map(bits, wanted)]),
-            "rows": np.zeros(2, np.int32),
-            "row_start": np.array([0, 2], np.int32),
-            "refused": np.zeros(0, np.int32),
             "in_flight": bits(np.ones(n_campaigns, bool)),
             "matched": np.zeros(n_words, np.uint64),
             "viewer_caps": np.array([(1000, 86_400)], np.int64),
@@ -142,6 +139,8 @@ class Catalogue:
         self.wanted = wanted
         self.draws = rng.random(REQUESTS)
         self.requests = [self._request(float(draw)) for draw in self.draws]
+        # One dimension is asked about, and nothing refused.
+        self.asked = [np.array([2, 0, 0, 2, 0, 1 + i], np.int32) for i in range(REQUESTS)]
 
     @staticmethod
     def _state(rng: Any, campaign_keys: np.ndarray, creative_keys: np.ndarray) -> np.ndarray:
@@ -155,16 +154,17 @@ class Catalogue:
 
     @staticmethod
     def _request(draw: float) -> np.ndarray:
-        """Return what one request tells the kernel: one dimension asked, nothing refused."""
-        asked = 1000 * NOW_S, 2, 1 + 1, 0, 0.1, -0.1
+        """Return what one request tells the kernel."""
+        asked = 1000 * NOW_S, 0.1, -0.1
         by_snapshot = HALF_LIFE_S, 90 * 86_400.0, *SETTINGS
         return np.array([*asked, PLACEMENT_THRESHOLD, draw, NOT_PACED, *by_snapshot])
 
     def decide(self, i: int) -> int:
         """Decide request i as the server does; everything else stands in the arrays."""
-        self.arrays["rows"][1] = 1 + i
         self.arrays["request"][:] = self.requests[i]
-        return decision.decide_request(self.frame, self.record, self.fits, self.closed, self.pace)
+        return decision.decide_request(
+            self.frame, self.record, self.asked[i], self.fits, self.closed, self.pace
+        )
 
     def matched(self, i: int) -> np.ndarray:
         """Return the bitmap of the campaigns that want request i."""

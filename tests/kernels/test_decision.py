@@ -53,9 +53,6 @@ def asked(draw):
     rival_rows = [random.choice(((), (), (2,), (0, 1))) for _ in range(n)]
     arrays = {
         "bitmaps": frozen(bitmaps, np.uint64, (3, len(in_flight))),
-        "rows": np.array([0, 1, 9], np.int32),
-        "row_start": np.array([0, 2, 9], np.int32),
-        "refused": np.array([2, 9], np.int32),
         "in_flight": in_flight,
         "matched": np.zeros_like(in_flight),
         "viewer_caps": frozen([(draw(st.integers(2, 9)), 86_400)], np.int64),
@@ -97,9 +94,6 @@ def asked(draw):
     arrays["request"] = frozen(
         (
             NOW_MS,
-            2,
-            2,
-            draw(st.integers(0, 1)),
             draw(st.sampled_from((-0.5, 0.0, 1.0))),
             draw(st.sampled_from((-2.0, 0.0))),
             draw(st.sampled_from((-math.inf, -0.25, 0.25))),
@@ -113,8 +107,11 @@ def asked(draw):
         ),
         np.float64,
     )
+    refused = draw(st.sampled_from(((), (2,))))
+    row_start, rows = (0, 2), (0, 1)
+    wanted = frozen([len(row_start), len(refused), *row_start, *refused, *rows], np.int32)
     pace = frozen([random.choice((0.0, 0.5, 1.0)) for _ in range(n)], np.float32)
-    return Asked(arrays, (draw(records(taste)), fits, closed, pace))
+    return Asked(arrays, (draw(records(taste)), wanted, fits, closed, pace))
 
 
 @st.composite

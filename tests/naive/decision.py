@@ -35,9 +35,10 @@ def read_record(
     return state, taste, scale, of_floats[12], of_floats[13]
 
 
-def decide_request(
+def decide_request(  # noqa: PLR0915 - the kernel's statements
     frame: MutableMapping[str, Any],
     record: Sequence[int],
+    asked: Sequence[int],
     fits: Sequence[int],
     closed: Sequence[int],
     pace: Sequence[float],
@@ -48,7 +49,7 @@ def decide_request(
     outcome[:] = [math.nan, math.nan, *[0.0] * 6]
     flags[:] = [0, 0]
     (
-        now_ms, n_rows, n_row_starts, n_refused, bias_c, bias_n,
+        now_ms, bias_c, bias_n,
         placement_threshold, draw, pacing_draw,
         half_life_s, profile_half_life_s,
         dose_weight, exploration, gamma, epsilon, surprise_share, band, surprises_a_day,
@@ -64,13 +65,10 @@ def decide_request(
     def of(*names: str) -> list[Any]:
         return [frame[name] for name in names]
 
-    match_campaigns(
-        frame["bitmaps"],
-        frame["rows"][: int(n_rows)],
-        frame["row_start"][: int(n_row_starts)],
-        frame["refused"][: int(n_refused)],
-        *of("in_flight", "matched"),
-    )
+    n_row_starts, n_refused, *rest = asked
+    row_start, rest = rest[:n_row_starts], rest[n_row_starts:]
+    refused, rows = rest[:n_refused], rest[n_refused:]
+    match_campaigns(frame["bitmaps"], rows, row_start, refused, *of("in_flight", "matched"))
     apply_viewer_state(
         state, frame["viewer_caps"], now_s, half_life_s,
         *of("campaign_keys", "campaign_lookup", "creative_keys", "creative_lookup",

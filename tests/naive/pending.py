@@ -93,7 +93,8 @@ def claim(  # noqa: PLR0913, PLR0917  (the kernel's parameters)
     index = same[0] if same else ends.index(min(ends))
     count = min(listed[index].count + 1, 127) if same else 1
     put(words, at, index, Entry(fingerprint, count, surprise, now_ms // 1000 + LIFE_S, keys))
-    words[at + 1] += 1
+    claims, lapse = divmod(int(words[at + 1]), 1 << 32)
+    words[at + 1] = (claims + 1 << 32) + max(lapse, now_ms // 1000 + LIFE_S)
     return CLAIMED
 
 

@@ -23,7 +23,7 @@ def shop(data):
     return settings
 
 
-@pytest.mark.parametrize(("step_ms", "late"), [(1, False), (4, True), (11, True)])
+@pytest.mark.parametrize(("step_ms", "late"), [(1, False), (6, True), (11, True)])
 def test_time_that_passes_between_the_stages(shop, step_ms, late):
     clock = Still()
     with running(shop, clock=clock) as api:
@@ -146,7 +146,7 @@ def test_a_store_that_fails_makes_a_stranger(shop):
 def test_a_late_decision_is_journaled_as_what_was_answered(shop):
     clock = Still()
     with running(shop, clock=clock) as api:
-        clock.step_ns = 4 * NS_PER_MS
+        clock.step_ns = 6 * NS_PER_MS
         vast = api.get(f"/v1/vast?placement={PLACEMENT}&viewer=likes-east")
         assert b"<Ad " not in vast.content
         text = api.get("/metrics").text

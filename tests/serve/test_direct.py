@@ -126,5 +126,15 @@ def test_waiting_where_nothing_may_wait_is_refused():
         def __await__(self):
             yield
 
+    async def is_ready():
+        return 1
+
+    async def fails():
+        raise KeyError
+
+    drive = direct.Driver()
     with pytest.raises(direct.Broken):
-        direct.drive(waits())
+        drive(waits())
+    with pytest.raises(KeyError):
+        drive(fails())
+    assert drive(is_ready()) == 1

@@ -131,7 +131,8 @@ def test_a_decision_that_lost_a_race_is_made_again(data, monkeypatch):
             monkeypatch.undo()
             assert api.app.state.engines.pending is pending
             rival = look(viewer, now_ms)
-            assert pending.claim(rival, rivals_ad, now_ms)
+            keys = keys_of(rivals_ad.campaign, rivals_ad.creative)
+            assert pending.claim(rival, keys, surprise=False, now_ms=now_ms)
             return glance
 
         rivals_ad = seen_ad(api)

@@ -8,7 +8,7 @@ import pytest
 from adserver.domain.viewer import PENDING_S, Impression
 from adserver.runtime.clock import SystemClock
 from adserver.viewer.codec import impression_words
-from adserver.viewer.pending import LIFE_MS, Pending
+from adserver.viewer.pending import LIFE_MS, Pending, keys_of
 from kernels.pending import LOCK, N_ENTRIES
 
 KEY = bytes(range(32))
@@ -23,7 +23,12 @@ def pending(tmp_path):
 
 
 def claim(pending, viewer, shown, now_ms=NOW_MS):
-    return pending.claim(pending.look(viewer, now_ms), shown, now_ms)
+    return claim_at(pending, pending.look(viewer, now_ms), shown, now_ms)
+
+
+def claim_at(pending, glance, shown, now_ms=NOW_MS):
+    keys = keys_of(shown.campaign, shown.creative)
+    return pending.claim(glance, keys, surprise=shown.surprise, now_ms=now_ms)
 
 
 def shown_to(pending, viewer, now_ms=NOW_MS):
@@ -59,7 +64,7 @@ def test_the_table_outlives_its_processes_and_holds_no_id(pending, tmp_path):
 def test_a_claim_after_another_is_refused(pending):
     glance = pending.look("ml-1", NOW_MS)
     assert claim(pending, "ml-1", ONE)
-    assert not pending.claim(glance, ONE, NOW_MS)
+    assert not claim_at(pending, glance, ONE)
     assert shown_to(pending, "ml-1") == (ONE,)
 
 
@@ -83,8 +88,9 @@ def test_an_impression_that_comes_late_takes_nobody_elses_place(pending):
 
 def test_what_is_given_back_was_never_shown(pending):
     glance = pending.look("ml-1", NOW_MS)
-    pending.claim(glance, ONE, NOW_MS)
-    pending.give_back(glance, ONE, NOW_MS)
+    claim_at(pending, glance, ONE)
+    keys = keys_of(ONE.campaign, ONE.creative)
+    pending.give_back(glance, keys, surprise=ONE.surprise, now_ms=NOW_MS)
     assert shown_to(pending, "ml-1") == ()
 
 
@@ -97,20 +103,29 @@ def test_more_than_fits_forgets_the_oldest(pending):
 
 
 def test_a_bucket_whose_holder_was_killed_is_passed_over_for_a_second(pending):
+    claim(pending, "ml-1", ONE)
     glance = pending.look("ml-1", NOW_MS)
     pending._words[glance.at + LOCK] = NOW_MS  # noqa: SLF001  (what a killed process leaves)
     assert pending.look("ml-1", NOW_MS + 1000) is None
-    assert not pending.claim(glance, ONE, NOW_MS + 1000)
+    assert not claim_at(pending, glance, OTHER, NOW_MS + 1000)
     pending.heard_of("ml-1", ONE, NOW_MS, NOW_MS)
-    assert pending.look("ml-1", NOW_MS + 1001).shown == ()
+    assert pending.look("ml-1", NOW_MS + 1001).shown == (ONE,)
+
+
+def test_where_nothing_counts_any_more_no_lock_is_asked_for(pending):
+    claim(pending, "ml-1", ONE)
+    glance = pending.look("ml-1", NOW_MS)
+    pending._words[glance.at + LOCK] = NOW_MS + LIFE_MS  # noqa: SLF001
+    late = pending.look("ml-1", NOW_MS + LIFE_MS)
+    assert late.shown == ()
+    assert late.stamp == glance.stamp, "and a claim still says what it was looked at"
 
 
 HAMMER = """
 import sys
 from pathlib import Path
-from adserver.domain.viewer import PENDING_S, Impression
 from adserver.runtime.clock import SystemClock
-from adserver.viewer.pending import Pending
+from adserver.viewer.pending import Pending, keys_of
 pending = Pending(Path(sys.argv[1]), bytes(range(32)), SystemClock())
 print("ready", flush=True)
 sys.stdin.readline()
@@ -121,7 +136,9 @@ for number in range(20_000):
         glance = pending.look(viewer, 1_790_000_000_000)
         if glance is None:  # whoever holds the lock has no processor: the test's, not the table's
             continue
-        if glance.shown or pending.claim(glance, Impression(0, 1, 2), 1_790_000_000_000):
+        if glance.shown or pending.claim(
+            glance, keys_of(1, 2), surprise=False, now_ms=1_790_000_000_000
+        ):
             break
     won += not glance.shown
 print(won)

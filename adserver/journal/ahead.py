@@ -1,8 +1,8 @@
 """What the join of outcomes remembers: events read ahead of their decisions, ids just passed."""
 
-import struct
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable
+from itertools import islice, repeat
 from typing import Final
 
 import numpy as np
@@ -10,18 +10,17 @@ from numpy.typing import NDArray
 
 from adserver.domain.event import EventType
 from adserver.journal.reader import JournalReader
-from adserver.journal.schema import DecisionRow, EventRow
+from adserver.journal.schema import EventRow
 from adserver.journal.segment import Segment
 
 EVENTS: Final = max(EventType) + 1
 """``EventType`` counts from 1."""
 NEVER_MS: Final = 1 << 62
 
-_EVENT_BITS: Final = 8
-_EVENT_MASK: Final = (1 << _EVENT_BITS) - 1
-_pack: Final = struct.Struct("<q").pack
-_CODE_BYTES: Final = 8
-_CODES_BYTES_MAX: Final = 64 * _CODE_BYTES
+_NOWHERE: Final = -1
+"""The last row of what was heard, which no decision has."""
+AT_ONCE: Final = 1024
+"""Events taken in together."""
 
 
 class EventsAhead:
@@ -30,9 +29,14 @@ class EventsAhead:
     def __init__(self, reader: JournalReader, segments: Iterable[Segment]) -> None:
         self._reader = reader
         self._ahead = deque(segments)
-        self._codes: dict[bytes, bytes] = {}
-        """Decision id → int64 after int64, each time_ms << 8 | event: a quarter of the memory of
-        anything made of objects."""
+        self._heard_ms = np.full((1, EVENTS), NEVER_MS, np.int64)
+        """The earliest of each event; a row a decision, and one that stays empty."""
+        self._told = np.zeros(1, np.int64)
+        """Events of each, however often they came."""
+        self._spare: deque[int] = deque()
+        """Rows that are free."""
+        self._row_of: defaultdict[bytes, int] = defaultdict(self._spare.popleft)
+        """Who is met for the first time gets a spare row, without a step of the interpreter."""
         self._arrived: deque[tuple[int, list[bytes]]] = deque()
         """Begin of a segment, and the decisions it was the first to tell of."""
         self.duplicates = 0
@@ -42,55 +46,57 @@ class EventsAhead:
         """Read every segment in which an event of this time may stand."""
         while self._ahead and self._ahead[0].start_ms <= time_ms:
             segment = self._ahead.popleft()
-            first: list[bytes] = []
-            for rows in self._reader.events(segment):
-                self._add(rows, first)
+            known = len(self._row_of)
+            rows: list[EventRow] = []
+            for block in self._reader.events(segment):
+                rows += block
+                if len(rows) >= AT_ONCE:
+                    self._add(rows)
+                    rows = []
+            self._add(rows)
+            first = list(islice(reversed(self._row_of), len(self._row_of) - known))
             self._arrived.append((segment.start_ms, first))
 
-    def _add(self, rows: list[EventRow], first: list[bytes]) -> None:
-        known = self._codes
-        for row in rows:
-            decision_id = row.decision_id
-            try:
-                code = _pack(row.time_ms << _EVENT_BITS | row.event)
-            except struct.error:
-                continue  # no time at all: a check sum does not vouch for who wrote it
-            former = known.get(decision_id)
-            if former is None:
-                first.append(decision_id)
-                known[decision_id] = code
-            elif len(former) < _CODES_BYTES_MAX:
-                known[decision_id] = former + code
-            else:
-                known[decision_id] = self._each_once(former) + code
-
-    def _each_once(self, codes: bytes) -> bytes:
-        """Keep the earliest of each event: who repeats a beacon must not fill our memory."""
-        earliest: dict[int, int] = {}
-        for code in sorted(np.frombuffer(codes, "<i8").tolist()):
-            earliest.setdefault(code & _EVENT_MASK, code)
-        self.duplicates += len(codes) // _CODE_BYTES - len(earliest)
-        return np.array(list(earliest.values()), "<i8").tobytes()
-
-    def take(self, rows: list[DecisionRow]) -> NDArray[np.int64]:
+    def take(self, decision_ids: list[bytes]) -> NDArray[np.int64]:
         """int64[n, EVENTS]: when each event was first heard, or ``NEVER_MS``; then forget."""
-        pop = self._codes.pop
-        taken = [pop(row.decision_id, b"") for row in rows]
-        codes = np.frombuffer(b"".join(taken), "<i8")
-        counts = np.array([len(each) for each in taken], np.int64) // _CODE_BYTES
-        earliest = np.full((len(rows), EVENTS), NEVER_MS, np.int64)
-        place = np.repeat(np.arange(len(rows)) * EVENTS, counts) + (codes & _EVENT_MASK)
-        np.minimum.at(earliest.reshape(-1), place, codes >> _EVENT_BITS)
-        self.duplicates += len(codes) - int(np.count_nonzero(earliest != NEVER_MS))
-        return earliest
+        at = np.fromiter(map(self._row_of.pop, decision_ids, repeat(_NOWHERE)), np.int64)
+        heard_ms: NDArray[np.int64] = self._heard_ms[at]
+        self.duplicates += int(self._told[at].sum()) - int(np.count_nonzero(heard_ms != NEVER_MS))
+        held = at[at != _NOWHERE]
+        self._heard_ms[held] = NEVER_MS
+        self._told[held] = 0
+        self._spare.extend(held.tolist())
+        return heard_ms
 
     def forget(self, segment_start_ms: int) -> None:
         """Let go of events in segments from before this: their decisions will not come any more."""
         while self._arrived and self._arrived[0][0] < segment_start_ms:
-            for decision_id in self._arrived.popleft()[1]:
-                codes = self._codes.pop(decision_id, None)
-                if codes is not None:
-                    self.unmatched += len(self._each_once(codes)) // _CODE_BYTES
+            heard_ms = self.take(self._arrived.popleft()[1])
+            self.unmatched += int(np.count_nonzero(heard_ms != NEVER_MS))
+
+    def _add(self, rows: list[EventRow]) -> None:
+        try:
+            time_ms = np.fromiter([row.time_ms for row in rows], np.int64, len(rows))
+        except OverflowError:
+            # No time at all: a check sum does not vouch for who wrote it.
+            self._add([row for row in rows if abs(row.time_ms) < NEVER_MS])
+            return
+        if len(self._spare) < len(rows):
+            self._grow(len(rows))
+        at = np.fromiter(
+            map(self._row_of.__getitem__, [row.decision_id for row in rows]), np.int64, len(rows)
+        )
+        event = np.frombuffer(bytes([row.event for row in rows]), np.uint8)
+        np.minimum.at(self._heard_ms.reshape(-1), at * EVENTS + event, time_ms)
+        np.add.at(self._told, at, 1)
+
+    def _grow(self, count: int) -> None:
+        """Make room for so many decisions, and at least twice as much as there was."""
+        room = len(self._told) - 1
+        more = max(count, room)
+        self._heard_ms = np.concatenate([self._heard_ms, np.full((more, EVENTS), NEVER_MS)])
+        self._told = np.concatenate([self._told, np.zeros(more, np.int64)])
+        self._spare.extend(range(room, room + more))
 
 
 class RecentIds:
@@ -100,17 +106,26 @@ class RecentIds:
         self._ids: set[bytes] = set()
         self._added: deque[tuple[int, set[bytes]]] = deque()
 
-    def fresh(self, rows: list[DecisionRow], segment_start_ms: int) -> list[DecisionRow]:
-        """Return those whose ids are new here; they are not afterwards."""
-        ids = {row.decision_id for row in rows}
-        if len(ids) < len(rows) or not self._ids.isdisjoint(ids):
+    def fresh(self, ids: list[bytes], segment_start_ms: int) -> list[int]:
+        """Places of those that are new here, of several alike the first; they are not afterwards.
+
+        Parameters
+        ----------
+        ids
+            Of decisions in the order they were read.
+        segment_start_ms
+            Begin of the segment the last of them stands in.
+        """
+        own = set(ids)
+        places = list(range(len(ids)))
+        if len(own) < len(ids) or not self._ids.isdisjoint(own):
             # Nearly never: a segment was copied.
-            ids -= self._ids
-            first = {row.decision_id: place for place, row in reversed([*enumerate(rows)])}
-            rows = [rows[place] for place in sorted(first[each] for each in ids)]
-        self._ids |= ids
-        self._added.append((segment_start_ms, ids))
-        return rows
+            own -= self._ids
+            first = {each: place for place, each in reversed([*enumerate(ids)])}
+            places = sorted(first[each] for each in own)
+        self._ids |= own
+        self._added.append((segment_start_ms, own))
+        return places
 
     def forget(self, segment_start_ms: int) -> None:
         """Let go of the ids in segments from before this."""

@@ -24,6 +24,7 @@ from adserver.domain.decision import NOTHING, IdRow, ValueRow
 from adserver.domain.event import NOTICES, EventType
 from adserver.domain.units import TIME_MS_MAX
 from adserver.journal.ahead import EVENTS, NEVER_MS, EventsAhead, RecentIds
+from adserver.journal.columns import DecisionColumns, columns
 from adserver.journal.framing import Damage
 from adserver.journal.reader import JournalReader
 from adserver.journal.schema import SHOWN, DecisionRow
@@ -44,8 +45,9 @@ UNTOLD_MS: Final = -1
 """``Resolved.watched_ms`` where begin or end was never heard."""
 
 _REASON_MAX: Final = 1 << 31
+_INTEGER_END: Final = 1 << 63
 _CANDIDATE_BYTES: Final = 4 * len(ValueRow)
-_ID_COLUMN_BYTES: Final = 4 * len(IdRow)
+_ID_BYTES: Final = 4 * len(IdRow)
 
 
 class Outcome(IntEnum):
@@ -97,7 +99,7 @@ class Place(NamedTuple):
 class Resolved:
     """n decisions in the order they were written, and what became of each."""
 
-    rows: list[DecisionRow]
+    columns: DecisionColumns
     outcome: NDArray[np.int8]
     """int8[n], ``Outcome``."""
     events: NDArray[np.int32]
@@ -110,6 +112,11 @@ class Resolved:
     """No row that is still to come can change anything in this batch. Train on such only, once, and
     stop at the first that is not."""
     end: Place
+
+    @property
+    def rows(self) -> list[DecisionRow]:
+        """The decisions."""
+        return self.columns.rows
 
     @property
     def known(self) -> NDArray[np.bool_]:
@@ -135,7 +142,7 @@ class Resolved:
         beginning and the skip, or, where that or the moment it could be skipped was not told, by
         half of it having been played.
         """
-        skip_ms, duration_ms = _lengths(self.rows)
+        skip_ms, duration_ms = self.columns.skip_after_ms, _length_ms(self.columns)
         told = (skip_ms >= 0) & (self.watched_ms >= 0)
         past_half = (self.events & _PAST_HALF != 0) & (2 * skip_ms < duration_ms)
         later = np.where(told, self.watched_ms > skip_ms + FIRST_CHANCE_MS, past_half)
@@ -229,7 +236,7 @@ class Outcomes:
         for segment, skip in self._unread():
             final = self._now_ms > self._last_ms(segment.start_ms) + 2 * SLACK_MS
             if held and place and (not final or segment.start_ms - begun_ms > BATCH_SPAN_MS):
-                yield self._resolve(held, place)
+                yield from self._batch(held, begun_ms, place)
                 held = []
             self._heard.read_until(segment.start_ms)
             if not held:
@@ -237,14 +244,13 @@ class Outcomes:
                 # No later decision is older than this begin less the slack, and no event than its
                 # decision.
                 self._heard.forget(begun_ms - SEGMENT_AGE_MS_MAX - 2 * SLACK_MS)
-            self._seen.forget(segment.start_ms - SEGMENT_AGE_MS_MAX - SLACK_MS)
-            for rows, place in self._fresh(segment, skip):
+            for rows, place in self._decisions(segment, skip):
                 held += rows
                 if len(held) >= BATCH_ROWS:
-                    yield self._resolve(held, place)
+                    yield from self._batch(held, begun_ms, place)
                     held, begun_ms = [], segment.start_ms
         if held and place:
-            yield self._resolve(held, place)
+            yield from self._batch(held, begun_ms, place)
         self._heard.forget(NEVER_MS)
 
     def _unread(self) -> Iterator[tuple[Segment, int]]:
@@ -260,34 +266,43 @@ class Outcomes:
         """Return the last deadline a decision in this segment can have, if its clock was right."""
         return segment_start_ms + SEGMENT_AGE_MS_MAX + LENGTH_MS_MAX + self._grace_ms
 
-    def _fresh(self, segment: Segment, skip: int) -> Iterator[tuple[list[DecisionRow], Place]]:
-        """Yield the sound decisions of a segment that were not read before, block by block."""
+    def _decisions(self, segment: Segment, skip: int) -> Iterator[tuple[list[DecisionRow], Place]]:
+        """Yield the decisions of a segment block by block, all but the first ``skip``."""
         count = 0
         for rows in self._reader.blocks(segment):
             found = [row for row in rows if type(row) is DecisionRow]
-            ahead = found[max(skip - count, 0) :]
+            ahead = found[skip - count :] if count < skip else found
             count += len(found)
-            sound = [row for row in ahead if _sound(row)]
-            self.damage.unknown_rows += len(ahead) - len(sound)
-            fresh = self._seen.fresh(sound, segment.start_ms)
-            self.repeated += len(sound) - len(fresh)
-            yield fresh, Place(segment.start_ms, segment.worker, segment.pid, count)
+            yield ahead, Place(segment.start_ms, segment.worker, segment.pid, count)
 
-    def _resolve(self, rows: list[DecisionRow], end: Place) -> Resolved:
-        shown = np.array([row.reason for row in rows], np.int32) == SHOWN
-        time_ms = np.array([row.time_ms for row in rows], np.int64)
-        _, duration_ms = _lengths(rows)
-        deadline_ms = time_ms + np.where(shown, duration_ms, 0) + self._grace_ms
+    def _batch(self, rows: list[DecisionRow], begun_ms: int, end: Place) -> Iterator[Resolved]:
+        """Yield what became of those that are sound and were not read before, if any are."""
+        read = columns(rows)
+        if not _all_sound(read):
+            sound = [row for row in rows if _sound(row)]
+            self.damage.unknown_rows += len(rows) - len(sound)
+            read = columns(sound)
+        self._seen.forget(begun_ms - SEGMENT_AGE_MS_MAX - SLACK_MS)
+        fresh = self._seen.fresh(read.decision_ids, end.start_ms)
+        if len(fresh) < len(read.rows):
+            self.repeated += len(read.rows) - len(fresh)
+            read = columns([read.rows[place] for place in fresh])
+        if read.rows:
+            yield self._resolve(read, end)
+
+    def _resolve(self, read: DecisionColumns, end: Place) -> Resolved:
+        shown = read.reason == SHOWN
+        deadline_ms = read.time_ms + np.where(shown, _length_ms(read), 0) + self._grace_ms
         # A row from the far future, a clock gone wrong, must not make us read to the end for it.
         over_ms = min(int(deadline_ms.max()), self._last_ms(end.start_ms)) + SLACK_MS
         self._heard.read_until(over_ms)
-        heard_ms = self._heard.take(rows)
+        heard_ms = self._heard.take(read.decision_ids)
         in_time = heard_ms <= deadline_ms[:, None]
         self.late += int(np.count_nonzero(heard_ms != NEVER_MS)) - int(np.count_nonzero(in_time))
         heard_ms[~in_time] = NEVER_MS
         ended_by, watched_ms = _ending(heard_ms)
         events = in_time @ _BITS
-        is_lost = np.array([row.is_bid for row in rows], np.bool_) & (events & ~_LOSS == 0)
+        is_lost = read.is_bid & (events & ~_LOSS == 0)
         silent = np.where(events & ~_NOTICED, Outcome.UNKNOWN, Outcome.UNPLAYED)
         silent[is_lost] = Outcome.LOST
         unended = np.where(self._now_ms <= deadline_ms, Outcome.PLAYING, silent)
@@ -295,7 +310,7 @@ class Outcomes:
         # While a segment can still grow, it has no end to go on from.
         final_ms = max(over_ms, end.start_ms + SEGMENT_AGE_MS_MAX + SLACK_MS)
         return Resolved(
-            rows=rows,
+            columns=read,
             outcome=np.where(shown, outcome, Outcome.NOTHING).astype(np.int8),
             events=events,
             watched_ms=watched_ms,
@@ -319,22 +334,37 @@ def _ending(heard_ms: NDArray[np.int64]) -> tuple[NDArray[np.int8], NDArray[np.i
     return ended_by.astype(np.int8), watched_ms
 
 
-def _lengths(rows: list[DecisionRow]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """int64[n] each: how far in what was shown could be skipped, -1 if untold; its duration."""
-    skip_ms = np.array([row.skip_after_ms for row in rows], np.int64)
-    duration_ms = np.array([row.duration_ms for row in rows], np.int64)
-    untold = (duration_ms <= 0) | (duration_ms > LENGTH_MS_MAX)
-    return skip_ms, np.where(untold, LENGTH_MS_MAX, duration_ms)
+def _length_ms(read: DecisionColumns) -> NDArray[np.int64]:
+    """int64[n]: duration of what was shown; the longest where it is not told."""
+    untold = (read.duration_ms <= 0) | (read.duration_ms > LENGTH_MS_MAX)
+    return np.where(untold, LENGTH_MS_MAX, read.duration_ms)
+
+
+def _all_sound(read: DecisionColumns) -> bool:
+    """Whether every row is ``_sound``, at a tenth of asking each; most batches are."""
+    width = read.widths
+    try:
+        numbers = read.time_ms, read.chosen, read.reason, read.duration_ms, read.skip_after_ms
+    except OverflowError:
+        return False
+    time_ms, chosen, reason, _, _ = numbers
+    shown = (chosen >= 0) & (chosen < width) & (reason == SHOWN)
+    told = shown | (chosen == NOTHING) & (reason > SHOWN)
+    whole = (read.values_bytes == width * _CANDIDATE_BYTES) & (read.ids_bytes == width * _ID_BYTES)
+    timely = (time_ms >= 0) & (time_ms <= TIME_MS_MAX)
+    named = all(len(each) == DECISION_ID_BYTES for each in read.decision_ids)
+    return named and bool((told & whole & timely).all())
 
 
 def _sound(row: DecisionRow) -> bool:
     """Whether a row is what a decision can be: a check sum does not vouch for who wrote it."""
-    width = len(row.ids) // _ID_COLUMN_BYTES
+    width = len(row.ids) // _ID_BYTES
     return (
-        len(row.ids) == width * _ID_COLUMN_BYTES
+        len(row.ids) == width * _ID_BYTES
         and len(row.values) == width * _CANDIDATE_BYTES
         and len(row.decision_id) == DECISION_ID_BYTES
         and 0 <= row.time_ms <= TIME_MS_MAX
+        and max(row.duration_ms, row.skip_after_ms) < _INTEGER_END
         and (
             0 <= row.chosen < width
             if row.reason == SHOWN

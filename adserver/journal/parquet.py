@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from adserver.domain.decision import Exploration, IdRow, ValueRow
 from adserver.domain.event import EventType
-from adserver.journal.columns import SCALARS, DecisionColumns, columns
+from adserver.journal.columns import SCALARS, DecisionColumns
 from adserver.journal.outcomes import Outcome, Resolved
 from adserver.journal.schema import (
     MAY_MEASURE,
@@ -174,7 +174,7 @@ class Tabulator:
 
     def table(self, batch: Resolved) -> pa.Table:
         """Return one row for each decision of a batch, in its order."""
-        rows, logged = batch.rows, columns(batch.rows)
+        rows, logged = batch.rows, batch.columns
         named = _Named(logged, [self._naming(versions) for versions in logged.versions])
         self.unnamed += int(np.count_nonzero(~named.known[logged.version]))
         made: dict[str, Any] = {

@@ -10,7 +10,7 @@ from adserver.catalogue.columns import Columns, Texts, Versions
 from adserver.catalogue.shelf import Shelf
 from adserver.domain.decision import IdRow, ValueRow
 from adserver.domain.errors import AdserverError
-from adserver.journal.columns import DecisionColumns, columns
+from adserver.journal.columns import DecisionColumns
 from adserver.journal.outcomes import Resolved
 from adserver.journal.schema import MAY_UPDATE_PROFILE
 from adserver.learn.audience import NOBODY, Audience
@@ -100,7 +100,7 @@ class Reader:
 
     def read(self, resolved: Resolved) -> Lesson:
         """Look up everything one batch names."""
-        logged = columns(resolved.rows)
+        logged = resolved.columns
         found = [self._catalogue(versions) for versions in logged.versions]
         variant, campaign = self._candidates(logged, found)
         usable = _all_known(logged, variant, found)

@@ -99,6 +99,8 @@ UNSOUND = [
     {"ids": b"123"},
     {"values": b"12345"},
     {"values": bytes(32)},
+    {"duration_ms": 2**63},
+    {"skip_after_ms": 2**64 - 1},
 ]
 
 

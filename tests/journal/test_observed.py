@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from adserver.domain.event import EventType
+from adserver.journal.columns import columns
 from adserver.journal.observed import UNKNOWN_SHARE_MAX, Observed
 from adserver.journal.outcomes import Outcome, Place, Resolved
 from adserver.worlds.dice import throw
@@ -28,7 +29,7 @@ def batch_of(*made):
     outcomes = np.array([outcome for outcome, _, _ in made], np.int8)
     silent = (outcomes == Outcome.UNPLAYED) | (outcomes == Outcome.NOTHING)
     return Resolved(
-        rows=rows,
+        columns=columns(rows),
         outcome=outcomes,
         events=np.where(silent, 0, BEGUN).astype(np.int32),
         watched_ms=np.full(len(rows), -1),

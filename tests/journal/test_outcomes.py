@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from adserver.domain.event import EventType
+from adserver.journal import ahead
 from adserver.journal import outcomes as module
 from adserver.journal.outcomes import GRACE_MS, LENGTH_MS_MAX, Outcome, Outcomes, Place
 from adserver.journal.segment import SEGMENT_AGE_MS_MAX, SLACK_MS
+from adserver.worlds.dice import throw
 from tests.journal import rows as make
 from tests.journal.joined import DEADLINE_MS, LENGTH_MS, NOW_MS, SKIP_MS, day, join, shown, write
 from tests.naive import outcomes as naive
@@ -202,6 +204,7 @@ def test_the_size_of_a_batch_changes_nothing(decisions, events, luck, size):
         whole, _ = join(Path(name))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(module, "BATCH_ROWS", size)
+            patch.setattr(ahead, "AT_ONCE", size)
             parts, _ = join(Path(name))
     assert whole == parts
 
@@ -222,6 +225,30 @@ def test_who_repeats_a_beacon_fills_no_memory(tmp_path):
     told, joined = join(tmp_path)
     assert [each[:2] for each in told.values()] == [("skipped", {SKIP, COMPLETE})]
     assert joined.duplicates == 999
+
+
+def test_whoever_comes_later_inherits_nothing(tmp_path, monkeypatch):
+    """What was heard of a decision is let go with it, and its place given to another."""
+    monkeypatch.setattr(module, "BATCH_ROWS", 7)
+    monkeypatch.setattr(ahead, "AT_ONCE", 7)
+    one_each = (None, COMPLETE, START, SKIP)
+    dealt = throw(1).integers(0, len(one_each), 21 * 40 + 1).tolist()
+    for minute in range(40):
+        begun_ms = NOW_MS + 60_000 * minute
+        rows = []
+        for number in range(21 * minute + 1, 21 * minute + 22):
+            rows.append(shown(number, begun_ms))
+            kind = one_each[dealt[number]]
+            rows += [make.event(number, kind, begun_ms + 9)] if kind else []
+        write(tmp_path, begun_ms, *rows)
+    told, joined = join(tmp_path, begun_ms + 2 * LENGTH_MS_MAX)
+    words = ("unplayed", "completed", "unknown", "skipped")
+    for number in range(1, 21 * 40 + 1):
+        assert told[make.id_of(number)][:2] == (
+            words[dealt[number]],
+            {one_each[dealt[number]]} - {None},
+        )
+    assert (joined.duplicates, joined.late, joined.unmatched) == (0, 0, 0)
 
 
 def test_only_what_can_change_no_more_is_settled(tmp_path):

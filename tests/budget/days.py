@@ -16,8 +16,8 @@ START_MS = FIRST_DAY * DAY_MS
 BID_CPM_MICROS = 4_000_000
 PRICE = BID_CPM_MICROS
 """Nanos an impression."""
-TICK_MS = 20_000
-"""Twenty times as long as the server's: what a pacer sees late, it sees later here."""
+TICK_MS = 60_000
+"""Sixty times as long as the server's: what a pacer sees late, it sees later here."""
 
 Law = Callable[[float], float]
 """Hour of the simulation → requests a second."""

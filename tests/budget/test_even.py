@@ -17,7 +17,6 @@ from msgspec.structs import replace
 
 from adserver.budget.openings import Openings
 from adserver.budget.pacing import SLACK
-from tests.budget import days
 from tests.budget.days import DAY_MS, START_MS, diurnal, terms
 from tests.budget.town import Town
 
@@ -122,11 +121,6 @@ def town(tmp_path):
     yield make
     for each in made:
         each.close()
-
-
-@pytest.fixture(autouse=True)
-def _a_tick_a_minute(monkeypatch):
-    monkeypatch.setattr(days, "TICK_MS", 60_000)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -2,20 +2,24 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import httpx
 import msgspec
 import numpy as np
+import uvicorn
 from starlette.applications import Starlette
 
 from adserver.app import build_single
 from adserver.domain.model import Head, Model
 from adserver.domain.viewer import ViewerRecord
 from adserver.runtime.clock import SystemClock
+from adserver.serve import worker
 from adserver.settings import Settings, load
 from adserver.start import open_versions, open_viewers
 from adserver.viewer.codec import encode
@@ -158,6 +162,28 @@ def running(settings: Settings, **parts: Any) -> Iterator[Running]:
             yield Running(app, runner)
         finally:
             runner.run(lifespan.__aexit__(None, None, None))
+
+
+@contextmanager
+def listening(settings: Settings, keep_alive_s: float = 5) -> Iterator[int]:
+    """Serve on a port, by a thread of this process and with a worker's protocol; yield the port.
+
+    For what travels over a socket where neither processes nor signals matter.
+    """
+    app = build_single(settings)
+    config = worker._config(app, settings)  # noqa: SLF001
+    config.timeout_keep_alive = keep_alive_s
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=server.run, args=([listener],))
+        thread.start()
+        try:
+            while not server.started and thread.is_alive():
+                thread.join(0.01)
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 def problem_of(answer: httpx.Response) -> dict[str, Any]:

@@ -6,22 +6,24 @@ import time
 
 import pytest
 
-from adserver.serve import direct
-from tests.serve.small import PLACEMENT, fill, settings_of
-from tests.serve.test_server import served
+from adserver.serve import direct, worker
+from tests.serve.small import PLACEMENT, fill, listening, settings_of
 
 BODY = json.dumps({"placement": PLACEMENT, "deadline_ms": 10_000}).encode()
 HEAD = b"POST /v1/decisions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
 PLAIN = HEAD + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
 VAST = b"GET /v1/vast?placement=" + PLACEMENT.encode() + b" HTTP/1.1\r\nhost: x\r\n\r\n"
 
+KEEP_ALIVE_S = 0.5
+"""A tenth of a worker's."""
+
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory):
     settings = settings_of(tmp_path_factory.mktemp("direct"))
     fill(settings)
-    with served(settings, "--port", "0") as server:
-        yield server.port
+    with listening(settings, KEEP_ALIVE_S) as port:
+        yield port
 
 
 def answers(port, *pieces: bytes, count: int, pause_s: float = 0.0) -> list[tuple[int, bytes]]:
@@ -42,6 +44,14 @@ def answers(port, *pieces: bytes, count: int, pause_s: float = 0.0) -> list[tupl
             assert not chunked
             found.append((status, file.read(length)))
         return found
+
+
+def problem(port, sent: bytes) -> tuple[bytes, dict]:
+    """Send bytes; return the head of the answer and the document in it."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as raw:
+        raw.sendall(sent)
+        head, _, body = raw.recv(65_536).partition(b"\r\n\r\n")
+    return head, json.loads(body)
 
 
 def decides(answer: tuple[int, bytes]) -> bool:
@@ -105,17 +115,51 @@ def test_elsewhere_what_no_parser_takes_is_a_problem(port):
         assert (status, b"bad-request" in body) == (400, True)
 
 
+@pytest.mark.parametrize("path", [b"/livez", b"/v1/decisions"])
+def test_a_method_nobody_has_heard_of_is_not_allowed(port, path):
+    head, body = problem(port, b"BREW " + path + b" HTTP/1.1\r\nhost: a\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 405 ")
+    assert b"\r\nallow: GET, HEAD, OPTIONS, POST" in head
+    assert body["type"] == "urn:adserver:problem:method-not-allowed"
+
+
+def test_garbage_is_answered_as_a_problem(port):
+    head, body = problem(port, b"GARBAGE\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"application/problem+json" in head
+    assert body["type"] == "urn:adserver:problem:bad-request"
+    head, _ = problem(
+        port, b"POST /v1/decisions HTTP/1.1\r\nhost: x\r\ncontent-length: 9999999\r\n\r\n"
+    )
+    assert head.startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_head_of_vast_claims_no_length(port):
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as raw:
+        raw.sendall(b"HEAD /v1/vast HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+        answer = raw.recv(65_536)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"application/xml" in answer
+    assert b"content-length" not in answer.lower()
+    assert answer.endswith(b"\r\n\r\n")
+
+
 def test_one_connection_serves_many(port):
     assert all(map(decides, answers(port, *[PLAIN] * 50, count=50)))
 
 
 def test_an_idle_connection_is_closed_and_a_busy_one_is_not(port):
     with socket.create_connection(("127.0.0.1", port), timeout=30) as raw:
-        for _ in range(14):  # longer than the keep-alive time
+        for _ in range(25):  # longer than twice the keep-alive time
             raw.sendall(PLAIN)
             assert raw.recv(65_536).startswith(b"HTTP/1.1 200 ")
-            time.sleep(0.5)
+            time.sleep(KEEP_ALIVE_S / 10)
         assert raw.recv(1) == b""
+
+
+def test_a_worker_keeps_an_idle_connection_for_seconds(tmp_path):
+    config = worker._config(lambda *_: None, settings_of(tmp_path))  # noqa: SLF001
+    assert config.timeout_keep_alive == 10 * KEEP_ALIVE_S
 
 
 def test_waiting_where_nothing_may_wait_is_refused():

@@ -11,7 +11,7 @@ from bench.load.run import Options, run
 from bench.load.schedule import Schedule
 from bench.paths.counts import Effort as CountsEffort
 from bench.paths.counts import compare as compare_counts
-from bench.paths.endpoint import Effort, compare
+from bench.paths.endpoint import PATIENCE, Effort, compare
 from bench.paths.join import Effort as JoinEffort
 from bench.paths.join import compare as compare_join
 from bench.paths.learn import Effort as LearnEffort
@@ -102,7 +102,8 @@ def measure_endpoint(arguments: argparse.Namespace, report: Report) -> bool:
     with world.of(size, arguments.data) as data:
         report.add("World", [f"  {size.describe()}"])
         for name in arguments.call or CALLS:
-            compared = compare(CALLS[name], world.subject(data, size), effort)
+            subject = world.subject(data, size, 1, *PATIENCE)
+            compared = compare(CALLS[name], subject, effort)
             report.add(compared.title, compared.lines())
     return True
 

@@ -83,10 +83,10 @@ def of(dimensions: Dimensions, data: Path | None = None) -> Iterator[Path]:
     yield data
 
 
-def subject(data: Path, dimensions: Dimensions, workers_count: int = 1) -> Subject:
+def subject(data: Path, dimensions: Dimensions, workers_count: int = 1, *flags: str) -> Subject:
     """Return how to start the server in this world, on a port that is free now."""
     port = free_port()
-    arguments = ("serve", "--data", data, "--port", port, "--workers", workers_count)
+    arguments = ("serve", "--data", data, "--port", port, "--workers", workers_count, *flags)
     return Subject(python("adserver", *map(str, arguments)), port, audience(dimensions))
 
 

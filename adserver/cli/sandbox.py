@@ -257,7 +257,7 @@ class Sandbox:
         """Answer an ad request."""
         self._journal.decision = None
         failures = self.store.failures
-        answer = self._drive(self._workers[worker].decide.respond(_ASKED, b"", body))
+        answer = self._drive(self._workers[worker].decide.respond(_ASKED, b"", body, 0))
         blind = self.store.failures > failures
         return Answered(answer.status, answer.body, self._journal.decision, blind)
 

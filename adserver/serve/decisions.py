@@ -13,7 +13,7 @@ from adserver.edge import problem as problems
 from adserver.edge.json_response import render_explanation, with_dosage_token
 from adserver.runtime.counters import Counter
 from adserver.serve import asgi
-from adserver.serve.handler import Decisions, Engines
+from adserver.serve.handler import Asked, Decisions, Engines
 from adserver.serve.made import Made
 
 ALLOWED: Final = b"POST, OPTIONS"
@@ -48,15 +48,21 @@ class DecisionEndpoint:
         except AdserverError as error:
             await asgi.send_answer(send, self._refuse(error, seen))
             return
-        await asgi.send_answer(send, await self.respond(headers, b"", body))
+        await asgi.send_answer(send, await self.respond(headers, b"", body, 0))
 
-    async def respond(self, headers: asgi.Headers, query: bytes, body: bytes) -> asgi.Answer:  # noqa: ARG002
+    async def respond(
+        self,
+        headers: asgi.Headers,
+        query: bytes,  # noqa: ARG002
+        body: bytes,
+        waited_ns: int,
+    ) -> asgi.Answer:
         """Answer, whatever was sent."""
         engines = self._engines
         seen: asgi.Seen = dict(headers)
         try:
             asgi.check_json(seen)
-            started_ns = engines.clock.monotonic_ns()
+            began_ns = engines.clock.monotonic_ns()
             request = json_request.parse(body)
             if request.explain and not engines.open_explain:
                 engines.bearers.require(seen, "read")
@@ -65,9 +71,8 @@ class DecisionEndpoint:
             verdict = consent.judge(request.consent, header_opt_out=objects, vendor=vendor)
             request = consent.reduce(request, verdict)
             key = seen.get(b"idempotency-key")
-            answer = await self._decisions.answer(
-                request, verdict, started_ns, self._rendering, key, body
-            )
+            asked = Asked(request, verdict, began_ns, waited_ns, key, body)
+            answer = await self._decisions.answer(asked, self._rendering)
         except AdserverError as error:
             return self._refuse(error, seen)
         except Exception:  # noqa: BLE001  (whatever it is, the player gets an answer it can read)

@@ -12,17 +12,19 @@ import sys
 import types
 from collections.abc import Coroutine, Generator
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
 from httptools import HttpParserInvalidMethodError
 from msgspec.structs import replace
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from adserver.domain.errors import Broken
 from adserver.edge import problem as problems
+from adserver.runtime.turn import Turn
 from adserver.serve.asgi import Answer, Headers, content
 
 if TYPE_CHECKING:
-    from asyncio import TimerHandle
     from collections.abc import Callable
 
 SUPPORTED: Final = b"GET, HEAD, OPTIONS, POST"
@@ -32,6 +34,8 @@ REQUEST_LINE: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ \S+ HTTP/1\.[01]
 GET_LINE: Final = re.compile(rb"GET ([^ ?\r\n]*)\??([^\r\n]*) HTTP/1\.[01]\r?\n")
 """Path and query, also where blanks, letters or control characters stand in them as they are."""
 ORIGIN: Final = re.compile(rb"\norigin:[ \t]*([^\r\n]*)", re.IGNORECASE)
+TURNS: Final[WeakKeyDictionary[ServerState, Turn]] = WeakKeyDictionary()
+"""Of each server's event loop."""
 T = TypeVar("T")
 
 
@@ -41,8 +45,11 @@ class Endpoint(Protocol):
     method: bytes
     body_bytes_max: int
 
-    async def respond(self, headers: Headers, query: bytes, body: bytes) -> Answer:
-        """Answer, whatever was sent; with an immediate store it never suspends."""
+    async def respond(self, headers: Headers, query: bytes, body: bytes, waited_ns: int) -> Answer:
+        """Answer, whatever was sent; with an immediate store it never suspends.
+
+        ``waited_ns``: how long the request had lain there.
+        """
         ...
 
     def unreadable(self, query: bytes, headers: Headers) -> Answer | None:
@@ -129,9 +136,9 @@ class DirectProtocol(PlainProtocol):
         self._body = b""
         self._heads: dict[tuple[int, bytes], bytes] = {}
         self._heads_of: object = None
-        self._heard = self._heard_before = 0
-        self._watch: TimerHandle | None = None
+        self._heard, self._heard_before = 0, -1  # nobody is silent who has just come
         self._drive = Driver()
+        self._turn = TURNS.setdefault(self.server_state, Turn(self.loop))
 
     def data_received(self, data: bytes) -> None:
         """Parse what came."""
@@ -153,12 +160,6 @@ class DirectProtocol(PlainProtocol):
         closing = [*answer.headers, (b"connection", b"close")]
         self.transport.write(self._head(replace(answer, headers=closing)) + answer.body)
         self.transport.close()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Let go of everything."""
-        if self._watch is not None:
-            self._watch.cancel()
-        super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
         """Remember as little as possible: what is plain needs no scope."""
@@ -203,11 +204,10 @@ class DirectProtocol(PlainProtocol):
             super().on_message_complete()
             return
         self._taken = None
-        answer = self._drive(endpoint.respond(self.headers, self._query, self._body))
+        waited_ns = self._turn.lasted_ns()
+        answer = self._drive(endpoint.respond(self.headers, self._query, self._body, waited_ns))
         self.transport.write(self._head(answer) + answer.body)
         self.server_state.total_requests += 1
-        if self._watch is None:
-            self._look()
 
     def _is_plain(self, endpoint: Endpoint) -> bool:
         parser = self.parser
@@ -251,17 +251,15 @@ class DirectProtocol(PlainProtocol):
             head = b"".join((head, *map(_line, answer.headers)))
         return b"%bcontent-length: %d\r\n\r\n" % (head, len(answer.body))
 
-    def _look(self) -> None:
+    def close_if_silent(self) -> None:
         """Close a connection on which nothing came since the last look.
 
-        One timer a connection, not one an answer: setting and cancelling it costs 2 µs (measured).
-        So a connection is closed after one to two times the keep-alive time.
+        One timer for all, not one an answer: setting and cancelling it costs 2 µs (measured). So a
+        connection is closed after one to two times the keep-alive time.
         """
         if self._heard == self._heard_before and not self._is_busy():
             self.transport.close()
-            return
         self._heard_before = self._heard
-        self._watch = self.loop.call_later(self.timeout_keep_alive, self._look)
 
 
 def _line(header: tuple[bytes, bytes]) -> bytes:

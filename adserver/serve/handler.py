@@ -54,6 +54,7 @@ CLOSINGS_MAX: Final = 4
 cannot are closed until the budgets are next looked at."""
 CLAIMS_MAX: Final = 8
 """How often a decision is made anew because the viewer was shown something meanwhile."""
+LATE: Final = (Reason.DEADLINE, Reason.OVERLOAD)
 PACING: Final = b"pacing"
 """Purpose of the draw that says which campaigns let the request pass."""
 _NS_PER_MS: Final = 1_000_000
@@ -85,6 +86,23 @@ class Engines(Struct, frozen=True):
     dosage: DosageTokens
 
 
+class Asked(Struct, frozen=True, gc=False):
+    """A request for a decision, whatever dialect it came in."""
+
+    request: AdRequest
+    """Reduced to what consent allows, so a viewer id in it may be looked up."""
+    verdict: Verdict
+    """What consent allows."""
+    began_ns: int
+    """Monotonic time at which somebody turned to it."""
+    waited_ns: int
+    """How long it had lain there by then; the deadline counts from when it could have been read."""
+    key: bytes | None
+    """Repeats of one key within a minute get the answer of the first."""
+    body: bytes
+    """The request as it came; a key belongs to one."""
+
+
 Render = Callable[[Made, AdRequest], bytes]
 
 
@@ -95,61 +113,47 @@ class Decisions:
         self.engines = engines
         self._lifetime_ms = engines.decision_ttl_s * MILLISECONDS_PER_SECOND
 
-    async def answer(
-        self,
-        request: AdRequest,
-        verdict: Verdict,
-        started_ns: int,
-        render: Render,
-        key: bytes | None,
-        body: bytes,
-    ) -> bytes:
+    async def answer(self, asked: Asked, render: Render) -> bytes:
         """Return the rendered decision, made within the deadline and journaled once.
 
         Parameters
         ----------
-        request
-            Reduced to what consent allows, so a viewer id in it may be looked up.
-        verdict
-            What consent allows.
-        started_ns
-            Monotonic time at which the request had been read; the deadline counts from it.
+        asked
+            What to decide.
         render
             Writes the answer in the caller's dialect.
-        key
-            Repeats of one key within a minute get the answer of the first.
-        body
-            The request as it came; a key belongs to one.
         """
+        request, key = asked.request, asked.key
         engines = self.engines
         if key is not None:
-            former = engines.once.recall(key, body)
+            former = engines.once.recall(key, asked.body)
             if former is not None:
                 return former
-        made = await self._make(request, verdict, started_ns)
+        made = await self._make(asked)
         for _ in range(CLAIMS_MAX):
             if request.terms.auction or self._claim(made):
                 break  # most bids lose, and would hold places that nobody takes
             self._release(made)
-            made = await self._make(request, verdict, started_ns)
+            made = await self._make(asked)
         answer = render(made, request)
         if engines.clock.monotonic_ns() > made.deadline_ns and self._give_up(made):
             answer = render(made, request)
         if key is not None and made.decision.drawn:
-            in_force = engines.once.claim(key, body, answer)
+            in_force = engines.once.claim(key, asked.body, answer)
             if in_force != answer:
                 self._release(made)
                 return in_force  # another worker was first, and journaled its own
-        self._keep(made, len(body))
+        self._keep(made, len(asked.body))
         return answer
 
-    async def _make(self, request: AdRequest, verdict: Verdict, started_ns: int) -> Made:
-        engines = self.engines
+    async def _make(self, asked: Asked) -> Made:
+        engines, request, verdict = self.engines, asked.request, asked.verdict
         serving = engines.snapshots.current
         decider, budgets = serving.decider, serving.budgets
         now_ms = engines.clock.now_ms()
         decision_id = new_decision_id(now_ms, engines.entropy)
-        deadline_ns = started_ns + (request.deadline_ms or engines.deadline_ms) * _NS_PER_MS
+        allowed_ns = (request.deadline_ms or engines.deadline_ms) * _NS_PER_MS - asked.waited_ns
+        deadline_ns = asked.began_ns + allowed_ns
         if decider is None or budgets is None:
             decision = gated(decision_id, now_ms, Reason.NOT_READY)
             return Made(decision, request, serving, deadline_ns, verdict)
@@ -168,7 +172,8 @@ class Decisions:
         if glance is not None and glance.entries and serving.limits is not None:
             viewer = serving.limits.reckon(viewer, glance)
         if left_ns <= 0:
-            decision = decider.gate(Reason.DEADLINE, now_ms, decision_id)
+            late = Reason.DEADLINE if allowed_ns > 0 else Reason.OVERLOAD
+            decision = decider.gate(late, now_ms, decision_id)
         elif serving.hold_out and viewer_id is not None and held_out(viewer_id, serving.hold_out):
             decision = decider.gate(Reason.HELD_OUT, now_ms, decision_id)
         else:
@@ -242,7 +247,7 @@ class Decisions:
     def _give_up(self, made: Made) -> bool:
         """Turn a decision that comes too late into nothing; False when it was that already."""
         former, decider = made.decision, made.serving.decider
-        if decider is None or former.reason is Reason.DEADLINE:
+        if decider is None or former.reason in LATE:
             return False
         self._release(made)
         made.decision = decider.gate(Reason.DEADLINE, former.time_ms, former.decision_id)

@@ -7,6 +7,7 @@ price. Whatever goes wrong, an exchange hears "no bid".
 
 import logging
 import zlib
+from asyncio import get_running_loop
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
@@ -25,9 +26,10 @@ from adserver.edge.openrtb_response import EXPIRES_S, Offer, SeatBid, no_bid, re
 from adserver.edge.openrtb_types import BidRequest, Malformed
 from adserver.edge.vast_version import LAYOUTS
 from adserver.runtime.counters import Counter
+from adserver.runtime.turn import Turn
 from adserver.serve import asgi
 from adserver.serve.decisions import JSON
-from adserver.serve.handler import Decisions, Engines
+from adserver.serve.handler import Asked, Decisions, Engines
 from adserver.serve.made import Made
 
 ALLOWED: Final = b"POST, OPTIONS"
@@ -78,6 +80,7 @@ class BidEndpoint:
     def __init__(self, engines: Engines, trade: Trade) -> None:
         self._engines = engines
         self._trade = trade
+        self._turns: Turn | None = None
         self._decisions = Decisions(engines)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -134,7 +137,7 @@ class BidEndpoint:
         objects: bool,  # noqa: FBT001
     ) -> tuple[list[SeatBid], NoBid | None]:
         """Return bids with their seats, or the reason why there are none that says most."""
-        started_ns = self._engines.clock.monotonic_ns()
+        began_ns, waited_ns = self._engines.clock.monotonic_ns(), self._turn().lasted_ns()
         reason = openrtb_request.refusal(asked)
         deadline_ms = None
         if asked.tmax and asked.tmax > 0:
@@ -164,20 +167,33 @@ class BidEndpoint:
                 reasons.append(None)
                 continue
             bid = _Bid(self._decisions, found, columns.meta.currency)
-            await self._decide(bid, started_ns, objects)
+            await self._decide(bid, began_ns, waited_ns, objects)
             if bid.document:
                 bids.append(SeatBid(bid.seat, columns.meta.currency, bid.document))
             else:
                 reasons.append(bid.reason)
         return bids, next((reason for reason in reasons if reason is not None), None)
 
-    async def _decide(self, bid: "_Bid", started_ns: int, objects: bool) -> None:  # noqa: FBT001
+    async def _decide(
+        self,
+        bid: "_Bid",
+        began_ns: int,
+        waited_ns: int,
+        objects: bool,  # noqa: FBT001
+    ) -> None:
         request = bid.opportunity.request
         vendor = self._engines.tcf_vendor_id
         verdict = consent.judge(request.consent, header_opt_out=objects, vendor=vendor)
         request = consent.reduce(request, verdict)
         self._engines.counters.add(Counter.DECISIONS_OPENRTB)
-        await self._decisions.answer(request, verdict, started_ns, bid.render, None, b"")
+        asked = Asked(request, verdict, began_ns, waited_ns, None, b"")
+        await self._decisions.answer(asked, bid.render)
+
+    def _turn(self) -> Turn:
+        """Return this event loop's turns; there is none before the first request."""
+        if self._turns is None:
+            self._turns = Turn(get_running_loop())
+        return self._turns
 
     def _placement(self, tagid: str | None, columns: Columns) -> str:
         return tagid if tagid and tagid in columns.meta.placements else self._trade.placement

@@ -14,7 +14,7 @@ from adserver.edge.vast_response import with_dosage_token
 from adserver.edge.vast_version import DEFAULT, LAYOUTS
 from adserver.runtime.counters import Counter
 from adserver.serve import asgi
-from adserver.serve.handler import Decisions, Engines
+from adserver.serve.handler import Asked, Decisions, Engines
 from adserver.serve.made import Made
 
 ALLOWED: Final = b"GET, OPTIONS"
@@ -42,7 +42,7 @@ class VastEndpoint:
         if scope["method"] == "OPTIONS":
             await asgi.preflight(send, dict(headers), ALLOWED)
         elif scope["method"] == "GET":
-            await asgi.send_answer(send, await self.respond(headers, scope["query_string"], b""))
+            await asgi.send_answer(send, await self.respond(headers, scope["query_string"], b"", 0))
         elif scope["method"] == "HEAD":
             # How long the answer to a GET would be nobody knows before it is decided.
             fixed = [*asgi.content(XML), *asgi.cross_origin(dict(headers))]
@@ -53,24 +53,28 @@ class VastEndpoint:
             empty = self._empty(vast_request.parse(scope["query_string"]).version)
             await asgi.send_answer(send, asgi.Answer(200, XML, empty, cors))
 
-    async def respond(self, headers: asgi.Headers, query: bytes, body: bytes) -> asgi.Answer:  # noqa: ARG002
+    async def respond(
+        self,
+        headers: asgi.Headers,
+        query: bytes,
+        body: bytes,  # noqa: ARG002
+        waited_ns: int,
+    ) -> asgi.Answer:
         """Answer, whatever was asked."""
         seen: asgi.Seen = dict(headers)
-        started_ns = self._engines.clock.monotonic_ns()
+        began_ns = self._engines.clock.monotonic_ns()
         version = DEFAULT
         try:
-            asked = vast_request.parse(query)
-            version = asked.version
+            tag = vast_request.parse(query)
+            version = tag.version
             objects = asgi.opted_out(seen, headers)
             vendor = self._engines.tcf_vendor_id
-            verdict = consent.judge(asked.request.consent, header_opt_out=objects, vendor=vendor)
-            request = consent.reduce(asked.request, verdict)
-            key = None if asked.request_key is None else _KEY + asked.request_key.encode()
+            verdict = consent.judge(tag.request.consent, header_opt_out=objects, vendor=vendor)
+            request = consent.reduce(tag.request, verdict)
+            key = None if tag.request_key is None else _KEY + tag.request_key.encode()
             self._engines.counters.add(Counter.DECISIONS_VAST)
-            render = self._renderings[version]
-            document = await self._decisions.answer(
-                request, verdict, started_ns, render, key, query
-            )
+            asked = Asked(request, verdict, began_ns, waited_ns, key, query)
+            document = await self._decisions.answer(asked, self._renderings[version])
         except AdserverError:  # the request identifier is another's, or a file of ours is damaged
             self._engines.counters.add(Counter.REQUESTS_REFUSED)
             document = self._empty(version)

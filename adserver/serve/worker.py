@@ -4,6 +4,7 @@ The first line on standard input says what to do; the end of the input means sto
 in order when it is told to, and just so when its parent was killed.
 """
 
+import asyncio
 import gc
 import logging
 import os
@@ -52,6 +53,14 @@ class _Server(uvicorn.Server):
             os.write(sys.stdout.fileno(), READY)
             # The pipe has served; what anyone may print from here on is for the operator.
             os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Close the connections that are kept alive for nobody, now and then."""
+        for connection in [*self.server_state.connections]:
+            if isinstance(connection, DirectProtocol):
+                connection.close_if_silent()
+        asyncio.get_running_loop().call_later(self.config.timeout_keep_alive, self._hang_up)
 
 
 def run(build: Build) -> None:

@@ -92,13 +92,12 @@ class Coordinates:
             float64[2, n]: the weights of (complete, annoyed) a viewer has who is met for the first
             time.
         """
-        found = np.empty(len(pseudonyms), np.int32)
-        for i, pseudonym in enumerate(pseudonyms):
-            at = self._viewers.get(pseudonym)
-            if at is None:
-                at = self._viewers[pseudonym] = self._add("viewer", weights[:, i])
-            found[i] = at
-        return found
+        known, place = self._viewers, {own: i for i, own in enumerate(pseudonyms)}
+        fresh = [own for own in place if own not in known]
+        if fresh:
+            first = self._add("viewer", weights[:, [place[own] for own in fresh]])
+            known.update(zip(fresh, range(first, first + len(fresh)), strict=True))
+        return np.array([known[own] for own in pseudonyms], np.int32)
 
     def forget_viewers(self, keep: Iterable[bytes]) -> int:
         """Let go of all viewers but these; return how many went."""
@@ -146,18 +145,21 @@ class Coordinates:
         at = self._names.get(name)
         if at is None:
             kind = name.partition(":")[0]
-            at = self._names[name] = self._add(kind, [_prior(head, name) for head in self._base])
+            priors = np.array([[_prior(head, name)] for head in self._base])
+            at = self._names[name] = self._add(kind, priors)
         return at
 
-    def _add(self, kind: str, weights: Sequence[float] | NDArray[np.float64]) -> int:
-        at = self._count
-        if at == self.z.shape[1]:
-            self._move(list(range(at)), 2 * at)
-        self.scale[at] = SCALE[kind]
-        self.prior[:, at] = np.asarray(weights) / SCALE[kind]
-        self.parent[at] = BIAS if kind == "campaign" else ORPHAN
-        self._count = at + 1
-        return at
+    def _add(self, kind: str, weights: NDArray[np.float64]) -> int:
+        """Return the first of n new coordinates of a kind, of float64[2, n] weights."""
+        first = self._count
+        end = first + weights.shape[1]
+        if end > self.z.shape[1]:
+            self._move(list(range(first)), max(end, 2 * first))
+        self.scale[first:end] = SCALE[kind]
+        self.prior[:, first:end] = weights / SCALE[kind]
+        self.parent[first:end] = BIAS if kind == "campaign" else ORPHAN
+        self._count = end
+        return first
 
     def _move(self, old: Sequence[int], room: int) -> None:
         """Take these columns, names first and in their order, to arrays with so much room."""

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adserver.catalogue.columns import Columns, Texts, Versions
 from adserver.catalogue.shelf import Shelf
-from adserver.domain.decision import IdRow, ValueRow
+from adserver.domain.decision import IdRow
 from adserver.domain.errors import AdserverError
 from adserver.journal.columns import DecisionColumns
 from adserver.journal.outcomes import Resolved
@@ -28,20 +29,19 @@ from adserver.learn.online import (
     N_FEATURES,
     Rows,
 )
+from kernels import lessons
 from kernels.ftrl import ABSENT
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Lesson:
     """n decisions, their shortlists, and the m of them that teach."""
 
     resolved: Resolved
-    columns: DecisionColumns
+    catalogues: list["Catalogue | None"]
+    """By ``columns.version``; None for one that cannot be read any more."""
     usable: NDArray[np.bool_]
     """bool[n]: the catalogue it was decided from is still there, and the candidates are its."""
-    variant: NDArray[np.int32]
-    """int32[start[n]]: coordinate of each candidate; ``ABSENT`` where not usable."""
-    campaign: NDArray[np.int32]
     own: NDArray[np.int32]
     """int32[n, 3]: coordinates of viewer, device and intent, ``ABSENT`` where there is none."""
     viewer: NDArray[np.int64]
@@ -50,10 +50,32 @@ class Lesson:
     """float64[2, n] of (complete, annoyed)."""
     taught: NDArray[np.int64]
     """int64[m]: which decisions teach, ascending."""
+    variant: NDArray[np.int32]
+    """int32[m]: what those showed, an index into the catalogue version."""
     rows: Rows
     """Of those."""
-    vectors: list[NDArray[np.float32] | None]
-    """By ``columns.version``: float32[n_variants, dim]."""
+
+    @property
+    def columns(self) -> DecisionColumns:
+        """All n decisions."""
+        return self.resolved.columns
+
+    @cached_property
+    def candidates(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """int32[start[n]] twice: coordinates of every candidate's variant and campaign.
+
+        ``ABSENT`` where the decision is not usable.
+        """
+        logged = self.columns
+        version = np.repeat(np.where(self.usable, logged.version, ABSENT), logged.widths)
+        variant = np.full(len(version), ABSENT, np.int32)
+        campaign = np.full(len(version), ABSENT, np.int32)
+        for number, one in enumerate(self.catalogues):
+            if one is not None:
+                mine = version == number
+                variant[mine] = one.variant[logged.ids[IdRow.VARIANT, mine]]
+                campaign[mine] = one.campaign[logged.ids[IdRow.CAMPAIGN, mine]]
+        return variant, campaign
 
     @property
     def chosen(self) -> NDArray[np.int64]:
@@ -64,10 +86,9 @@ class Lesson:
     def may_move(self) -> NDArray[np.bool_]:
         """bool[m]: the viewer is known, and consent allowed the profile to be updated."""
         rows = self.resolved.rows
-        may = np.array([rows[i].may for i in self.taught.tolist()], np.int64)
-        allowed: NDArray[np.bool_] = (may & MAY_UPDATE_PROFILE) != 0
-        known: NDArray[np.bool_] = self.viewer[self.taught] != NOBODY
-        return allowed & known
+        allowed = [rows[i].may & MAY_UPDATE_PROFILE != 0 for i in self.taught.tolist()]
+        known = self.viewer[self.taught] != NOBODY
+        return np.array(allowed, np.bool_) & np.asarray(known, np.bool_)
 
 
 class Reader:
@@ -91,10 +112,8 @@ class Reader:
         self._shelf = shelf
         self._table = table
         self._audience = audience
-        self._catalogues: dict[str, _Catalogue | None] = {}
-        self._contexts: dict[tuple[str | None, str | None], int] = {}
-        self._context_at = np.zeros((0, 2), np.int32)
-        """Coordinates of the pairs of device and intent met so far."""
+        self._catalogues: dict[str, Catalogue | None] = {}
+        self._contexts = _Contexts(table)
         self._viewer_at = np.full(len(audience), ABSENT, np.int32)
         self._known_viewers = known_viewers
 
@@ -102,42 +121,38 @@ class Reader:
         """Look up everything one batch names."""
         logged = resolved.columns
         found = [self._catalogue(versions) for versions in logged.versions]
-        variant, campaign = self._candidates(logged, found)
-        usable = _all_known(logged, variant, found)
-        viewer = self._audience.find([row.pseudonym for row in resolved.rows])
+        usable, shown, told = _looked_up(logged, found)
+        viewer = self._audience.find([row.pseudonym for row in logged.rows])
         viewer[~usable] = NOBODY
-        own = np.column_stack([self._viewers(viewer), self._context(resolved)])
+        own = np.column_stack([self._viewers(viewer), self._contexts.at(logged)])
         at = np.flatnonzero(taught(resolved) & usable)
         labels = np.stack([resolved.complete, resolved.annoyed]).astype(np.float64)
-        return Lesson(
-            resolved=resolved,
-            columns=logged,
-            usable=usable,
-            variant=variant,
-            campaign=campaign,
-            own=own,
-            viewer=viewer,
-            taught=at,
-            labels=labels,
-            rows=_rows(logged, labels, (variant, campaign, own), at),
-            vectors=[None if one is None else one.vectors for one in found],
-        )
-
-    def _candidates(
-        self, logged: DecisionColumns, found: "list[_Catalogue | None]"
-    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """int32[start[n]] twice: coordinates of every candidate's variant and campaign."""
-        version = np.repeat(logged.version, np.diff(logged.start))
-        variant = np.full(len(version), ABSENT, np.int32)
-        campaign = np.full(len(version), ABSENT, np.int32)
+        coordinates = np.full((len(at), N_FEATURES), ABSENT, np.int32)
+        coordinates[:, AT_BIAS] = BIAS
+        coordinates[:, [AT_VIEWER, AT_DEVICE, AT_INTENT]] = own[at]
+        coordinates[:, AT_AFFINITY] = AFFINITY
+        coordinates[:, AT_DOSE] = DOSE
         for number, one in enumerate(found):
             if one is not None:
-                mine = (version == number) & one.has(logged)
-                variant[mine] = one.variant[logged.ids[IdRow.VARIANT, mine]]
-                campaign[mine] = one.campaign[logged.ids[IdRow.CAMPAIGN, mine]]
-        return variant, campaign
+                mine = np.flatnonzero(logged.version[at] == number)
+                coordinates[mine, AT_VARIANT] = one.variant[shown[0, at[mine]]]
+                coordinates[mine, AT_CAMPAIGN] = one.campaign[shown[1, at[mine]]]
+        x = np.ones((len(at), N_FEATURES))
+        x[:, AT_AFFINITY] = told[0, at]
+        x[:, AT_DOSE] = np.log1p(told[1, at])
+        return Lesson(
+            resolved=resolved,
+            catalogues=found,
+            usable=usable,
+            own=own,
+            viewer=viewer,
+            labels=labels,
+            taught=at,
+            variant=shown[0, at],
+            rows=Rows(coordinates, x, np.ascontiguousarray(labels[:, at])),
+        )
 
-    def _catalogue(self, versions: tuple[str, str, str]) -> "_Catalogue | None":
+    def _catalogue(self, versions: tuple[str, str, str]) -> "Catalogue | None":
         name = versions[0]
         if name not in self._catalogues:
             try:
@@ -145,7 +160,7 @@ class Reader:
             except AdserverError:  # taken away, or damaged: its decisions cannot be read any more
                 self._catalogues[name] = None
             else:
-                self._catalogues[name] = _Catalogue(held, self._table)
+                self._catalogues[name] = Catalogue(held, self._table)
         return self._catalogues[name]
 
     def _viewers(self, viewer: NDArray[np.int64]) -> NDArray[np.int32]:
@@ -163,75 +178,71 @@ class Reader:
         own[known] = self._viewer_at[met]
         return own
 
-    def _context(self, resolved: Resolved) -> NDArray[np.int32]:
-        """int32[n, 2]: coordinates of device and intent."""
-        find, met = self._contexts.get, [row.context for row in resolved.rows]
-        pairs = [find((one.device, one.intent), -1) for one in met]
-        if pairs and min(pairs) < 0:
-            pairs = [self._pair(one.device, one.intent) for one in met]
-        return self._context_at[np.array(pairs, np.intp)]
 
-    def _pair(self, device: str | None, intent: str | None) -> int:
-        """Return the row of ``_context_at``, made when it is met for the first time."""
-        at = self._contexts.get((device, intent))
-        if at is None:
-            at = self._contexts[device, intent] = len(self._contexts)
-            found = [
-                ABSENT if value is None else self._table.find("context", [f"{kind}:{value}"])[0]
-                for kind, value in (("device", device), ("intent", intent))
-            ]
-            self._context_at = np.vstack([self._context_at, np.array([found], np.int32)])
-        return at
+class Catalogue:
+    """A catalogue version, as far as lessons look at it.
 
+    Attributes
+    ----------
+    variant, campaign : int32[n_variants], int32[n_campaigns]
+        The coordinate of each.
+    vectors : float32[n_variants, dim]
+    """
 
-class _Catalogue:
     def __init__(self, held: Columns, table: Coordinates) -> None:
         texts = held.texts
         self.variant = table.find("variant", _spelt(texts["variant"]))
         self.campaign = table.find("campaign", _spelt(texts["campaign"]))
         self.vectors = held.vectors
 
-    def has(self, logged: DecisionColumns) -> NDArray[np.bool_]:
-        """bool[start[n]]: candidates that a decision from this catalogue can have had."""
-        variant, campaign = logged.ids[IdRow.VARIANT], logged.ids[IdRow.CAMPAIGN]
-        inside = (variant >= 0) & (variant < len(self.variant))
-        inside &= (campaign >= 0) & (campaign < len(self.campaign))
-        numbers = logged.values[[ValueRow.AFFINITY, ValueRow.DOSE]]
-        sound: NDArray[np.bool_] = inside & np.isfinite(numbers).all(axis=0) & (numbers[1] >= 0.0)
-        return sound
+
+class _Contexts(dict[tuple[str | None, str | None], int]):
+    """Where each pair of device and intent stands that was met so far."""
+
+    def __init__(self, table: Coordinates) -> None:
+        self._table = table
+        self._coordinates = np.zeros((0, 2), np.int32)
+
+    def at(self, logged: DecisionColumns) -> NDArray[np.int32]:
+        """int32[n, 2]: coordinates of device and intent."""
+        pairs = [self[one.device, one.intent] for one in [row.context for row in logged.rows]]
+        return self._coordinates[np.fromiter(pairs, np.int64, len(pairs))]
+
+    def __missing__(self, pair: tuple[str | None, str | None]) -> int:
+        """Give a pair its place."""
+        found = [
+            ABSENT if value is None else self._table.find("context", [f"{kind}:{value}"])[0]
+            for kind, value in zip(("device", "intent"), pair, strict=True)
+        ]
+        self._coordinates = np.vstack([self._coordinates, np.array([found], np.int32)])
+        self[pair] = len(self)
+        return self[pair]
 
 
-def _all_known(
-    logged: DecisionColumns, variant: NDArray[np.int32], found: "list[_Catalogue | None]"
-) -> NDArray[np.bool_]:
-    """bool[n]: decisions whose catalogue is there and has every candidate they name."""
-    count = len(logged.version)
-    decision = np.repeat(np.arange(count), np.diff(logged.start))
-    strange = np.bincount(decision[variant == ABSENT], minlength=count)
-    here = np.array([one is not None for one in found], np.bool_)
-    return (strange == 0) & here[logged.version] if count else np.zeros(0, np.bool_)
+def _looked_up(
+    logged: DecisionColumns, found: list[Catalogue | None]
+) -> tuple[NDArray[np.bool_], NDArray[np.int32], NDArray[np.float32]]:
+    """bool[n] usable, int32[2, n] and float32[2, n] of what was shown: ``lessons.look_up``."""
+    sizes = [
+        (lessons.GONE,) * 2 if one is None else (len(one.variant), len(one.campaign))
+        for one in found
+    ]
+    count = len(logged)
+    usable, shown = np.empty(count, np.uint8), np.empty((2, count), np.int32)
+    told = np.empty((2, count), np.float32)
+    lessons.look_up(
+        logged.start,
+        logged.flat_ids,
+        logged.flat_values,
+        logged.chosen,
+        logged.version,
+        np.array(sizes, np.int64),
+        usable,
+        shown,
+        told,
+    )
+    return usable.view(np.bool_), shown, told
 
 
 def _spelt(texts: Texts) -> Iterator[str]:
     return (texts[i].decode() for i in range(len(texts)))
-
-
-def _rows(
-    logged: DecisionColumns,
-    labels: NDArray[np.float64],
-    found: tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]],
-    at: NDArray[np.int64],
-) -> Rows:
-    variant, campaign, own = found
-    chosen = logged.start[at] + logged.chosen[at]
-    coordinates = np.full((len(at), N_FEATURES), ABSENT, np.int32)
-    coordinates[:, AT_BIAS] = BIAS
-    coordinates[:, AT_CAMPAIGN] = campaign[chosen]
-    coordinates[:, AT_VARIANT] = variant[chosen]
-    coordinates[:, [AT_VIEWER, AT_DEVICE, AT_INTENT]] = own[at]
-    coordinates[:, AT_AFFINITY] = AFFINITY
-    coordinates[:, AT_DOSE] = DOSE
-    x = np.ones((len(at), N_FEATURES))
-    x[:, AT_AFFINITY] = logged.values[ValueRow.AFFINITY, chosen]
-    x[:, AT_DOSE] = np.log1p(logged.values[ValueRow.DOSE, chosen])
-    return Rows(coordinates, x, np.ascontiguousarray(labels[:, at]))

@@ -161,7 +161,8 @@ def _relevance(learner: Learner, lesson: Lesson) -> NDArray[np.float32]:
     fixed = learner.weights(np.array([BIAS, AFFINITY, DOSE], np.int32))
     own = sum(_weights(learner, lesson.own[:, column]) for column in range(3))
     z = learner.offsets[:, None] + fixed[:, :1] + np.repeat(own, width, axis=1)
-    z += _weights(learner, lesson.variant) + _weights(learner, lesson.campaign)
+    variant, campaign = lesson.candidates
+    z += _weights(learner, variant) + _weights(learner, campaign)
     z += fixed[:, 1:2] * logged.values[ValueRow.AFFINITY]
     z += fixed[:, 2:3] * np.log1p(np.maximum(logged.values[ValueRow.DOSE], 0.0))
     p = [sigmoid(of.a * z[h] + of.b) for h, of in enumerate(learner.calibrators)]

@@ -5,11 +5,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from adserver.domain.decision import IdRow
 from adserver.domain.units import MILLISECONDS_PER_SECOND
-from adserver.learn.audience import Audience, Move
+from adserver.learn.audience import NOBODY, Audience, Move
 from adserver.learn.features import Lesson
 from adserver.learn.labels import signal
+from kernels.lessons import add_steps
 
 _NEVER: Final = -1
 
@@ -39,21 +39,22 @@ class Moves:
 
     def add(self, lesson: Lesson) -> None:
         """Take every outcome of a viewer whose profile consent allows to be updated."""
-        logged = lesson.columns
         welcome = signal(lesson.rows.outcomes)
         moving = lesson.may_move & (welcome != 0.0)
-        moving &= logged.time_ms[lesson.taught] > self._after_ms
-        for number, vectors in enumerate(lesson.vectors):
-            mine = np.flatnonzero(moving & (logged.version[lesson.taught] == number))
-            if vectors is not None and len(mine) and vectors.shape[1] == self._dim:
-                mine = mine[np.argsort(lesson.viewer[lesson.taught[mine]], kind="stable")]
-                variant = logged.ids[IdRow.VARIANT, lesson.chosen[mine]]
-                decision = lesson.taught[mine]
+        time_ms = lesson.columns.time_ms[lesson.taught]
+        version = lesson.columns.version[lesson.taught]
+        viewer = lesson.viewer[lesson.taught]
+        moving &= time_ms > self._after_ms
+        for number, one in enumerate(lesson.catalogues):
+            mine = np.flatnonzero(moving & (version == number))
+            if one is not None and len(mine) and one.vectors.shape[1] == self._dim:
+                mine = mine[np.argsort(viewer[mine], kind="stable")]
                 self._touch(
-                    lesson.viewer[decision],
-                    logged.time_ms[decision],
+                    viewer[mine],
+                    time_ms[mine],
                     self._rate * welcome[mine],
-                    vectors[variant],
+                    lesson.variant[mine],
+                    one.vectors,
                 )
 
     def made(self, audience: Audience) -> list[Move]:
@@ -73,24 +74,24 @@ class Moves:
         viewer: NDArray[np.int64],
         time_ms: NDArray[np.int64],
         signal_rate: NDArray[np.float64],
+        variant: NDArray[np.int32],
         vectors: NDArray[np.float32],
     ) -> None:
         """Add steps, sorted by viewer, each fading until the viewer's last."""
-        rows, first = np.unique(viewer, return_index=True)
-        slots = self._slots_of(rows.tolist())
+        first = np.flatnonzero(np.diff(viewer, prepend=NOBODY))
+        slots = self._slots_of(viewer[first])
         last = np.maximum(np.maximum.reduceat(time_ms, first), self._last_ms[slots])
-        count = np.diff(first, append=len(viewer))
-        fade = np.exp2((time_ms - np.repeat(last, count)) / self._half_life_ms)
-        steps = (fade * signal_rate).astype(np.float32)[:, None] * vectors
-        added = np.add.reduceat(steps, first, dtype=np.float64)
+        ends = np.append(first, len(viewer))
+        fade = np.exp2((time_ms - np.repeat(last, np.diff(ends))) / self._half_life_ms)
         kept = np.exp2((self._last_ms[slots] - last) / self._half_life_ms)
-        self._delta[slots] = kept[:, None] * self._delta[slots] + added
+        length = (fade * signal_rate).astype(np.float32)
+        add_steps(ends, slots, kept, variant, length, vectors, self._delta)
         self._last_ms[slots] = last
 
-    def _slots_of(self, rows: list[int]) -> NDArray[np.intp]:
+    def _slots_of(self, viewer: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return where these viewers stand; who is met for the first time has not moved yet."""
         slots = self._slots
-        found = np.array([slots.setdefault(row, len(slots)) for row in rows], np.intp)
+        found = np.array([slots.setdefault(row, len(slots)) for row in viewer.tolist()], np.int64)
         room = len(self._last_ms)
         if len(slots) > room:
             more = max(len(slots), 2 * room) - room

@@ -149,12 +149,12 @@ class Decisions:
     async def _make(self, asked: Asked) -> Made:
         engines, request, verdict = self.engines, asked.request, asked.verdict
         serving = engines.snapshots.current
-        decider, budgets = serving.decider, serving.budgets
+        decider, budgets, limits = serving.decider, serving.budgets, serving.limits
         now_ms = engines.clock.now_ms()
         decision_id = new_decision_id(now_ms, engines.entropy)
         allowed_ns = (request.deadline_ms or engines.deadline_ms) * _NS_PER_MS - asked.waited_ns
         deadline_ns = asked.began_ns + allowed_ns
-        if decider is None or budgets is None:
+        if decider is None or budgets is None or limits is None:
             decision = gated(decision_id, now_ms, Reason.NOT_READY)
             return Made(decision, request, serving, deadline_ns, verdict)
 
@@ -163,14 +163,14 @@ class Decisions:
         recorded = viewer_id is not None and verdict.may.update_profile
         left_ns = deadline_ns - engines.clock.monotonic_ns()
         if viewer_id is not None and left_ns > 0:
-            if recorded:
+            if recorded and limits.any:
                 glance = engines.pending.look(viewer_id, now_ms)
             viewer = await self._read(viewer_id, left_ns, verdict)
         if request.viewer.dosage_token:
             came = carried(engines.dosage, request.viewer, now_ms)
             viewer = with_carried(viewer, came, decider.columns.meta.dim)
-        if glance is not None and glance.entries and serving.limits is not None:
-            viewer = serving.limits.reckon(viewer, glance)
+        if glance is not None and glance.entries:
+            viewer = limits.reckon(viewer, glance)
         if left_ns <= 0:
             late = Reason.DEADLINE if allowed_ns > 0 else Reason.OVERLOAD
             decision = decider.gate(late, now_ms, decision_id)

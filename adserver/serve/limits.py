@@ -21,9 +21,13 @@ class Limits:
         self._dim = columns.meta.dim
         # The cap that stands where a policy sets none is against excess, not to the exact number:
         # no places are held under it, and a viewer that asks and asks without playing is served.
-        self._every = columns.meta.policy.caps != ViewerCaps()
+        policy = columns.meta.policy
+        self._every = policy.caps != ViewerCaps()
         limited = np.diff(columns.cap_start) + np.diff(columns.rival_start) > 0
         self._limited = frozenset(columns.campaign_keys[limited].tolist())
+        surprises = policy.exploration != "greedy" and policy.surprise > 0.0
+        self.any = bool(self._limited) or self._every or surprises
+        """Whether what is pending can matter to any decision."""
 
     def hold(self, campaign_key: int, *, surprise: bool) -> bool:
         """Whether any limit looks at what is shown of this campaign."""

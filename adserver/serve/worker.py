@@ -46,13 +46,13 @@ class Task(Struct, frozen=True):
     workers: int
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
+    """The library's server, which looks after idle connections itself."""
+
     async def startup(self, sockets: Any = None) -> None:
+        """Listen, and begin to look for connections nobody uses."""
         await super().startup(sockets=sockets)
         if self.started:
-            os.write(sys.stdout.fileno(), READY)
-            # The pipe has served; what anyone may print from here on is for the operator.
-            os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
             self._hang_up()
 
     def _hang_up(self) -> None:
@@ -61,6 +61,15 @@ class _Server(uvicorn.Server):
             if isinstance(connection, DirectProtocol):
                 connection.close_if_silent()
         asyncio.get_running_loop().call_later(self.config.timeout_keep_alive, self._hang_up)
+
+
+class _Worker(Server):
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started:
+            os.write(sys.stdout.fileno(), READY)
+            # The pipe has served; what anyone may print from here on is for the operator.
+            os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
 
 def run(build: Build) -> None:
@@ -85,7 +94,7 @@ def run(build: Build) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
-    _Server(_config(app, settings)).run(sockets=[listener])
+    _Worker(_config(app, settings)).run(sockets=[listener])
 
 
 def _config(app: ASGIApp, settings: Settings) -> uvicorn.Config:

@@ -12,7 +12,6 @@ from typing import Any
 import httpx
 import msgspec
 import numpy as np
-import uvicorn
 from starlette.applications import Starlette
 
 from adserver.app import build_single
@@ -173,7 +172,7 @@ def listening(settings: Settings, keep_alive_s: float = 5) -> Iterator[int]:
     app = build_single(settings)
     config = worker._config(app, settings)  # noqa: SLF001
     config.timeout_keep_alive = keep_alive_s
-    server = uvicorn.Server(config)
+    server = worker.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = Thread(target=server.run, args=([listener],))
         thread.start()

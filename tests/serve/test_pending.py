@@ -88,6 +88,16 @@ def test_under_the_cap_that_stands_where_none_was_set_no_places_are_held(data):
         assert api.decide("likes-east")["reason"] == "capped", "what was seen counts all the same"
 
 
+def test_a_surprise_that_is_not_heard_of_yet_was_the_days_only_one(data):
+    policy = (
+        b'exploration = "epsilon_greedy"\nepsilon = 0.0\nsurprise = 0.9\nsurprise_band = 5.0\n'
+        b"surprises_per_day = 1\n"
+    )
+    with running(shop(data, policy, threshold=2.0)) as api:
+        answers = [api.decide("likes-east") for _ in range(12)]
+        assert [answer["surprise"] for answer in answers].count(True) == 1
+
+
 def test_who_may_not_be_remembered_is_not_even_for_a_moment(data):
     not_written = {"gdpr": True, "tcf": encoded.tc_string(consents={1, 2, 4, 7})}
     with running(shop(data, caps=[ONE_AN_HOUR])) as api:

@@ -76,7 +76,7 @@ def lanes(*, full: bool) -> list[list[Step]]:
     ]
     # Compiled once, before two processes would write the same cache at the same time.
     compiled = Step("kernels compiled", (sys.executable, "-m", "kernels.warm"))
-    both = ("tests", "bench", "--numprocesses=2", "--dist=loadfile")
+    both = ("tests", "bench", "--numprocesses=2", "--dist=worksteal")
     if not full:
         return [[compiled, pytest("pytest", *both)], tools]
     tools += [

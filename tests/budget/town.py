@@ -8,7 +8,7 @@ from adserver.budget.pacing import Pacer
 from adserver.budget.requests import Requests
 from tests.budget.days import DAY_MS, PLACEMENT, START_MS, run
 
-_STEP_MS = 300_000
+_STEP_MS = 450_000
 
 
 class Town:

@@ -11,6 +11,7 @@ from adserver.cli.root import main
 from adserver.domain.errors import InvalidInput
 from adserver.edge import json_request
 from adserver.worlds.day import N_QUARTERS
+from adserver.worlds.synthetic import Size, build_synthetic
 from tests.sim.small import live, market
 
 FEW = ["--requests", "120", "--viewers", "20"]
@@ -131,7 +132,9 @@ def test_requests_are_bodies_for_the_server_and_the_same_again(tmp_path):
     assert files[0].read_bytes() != files[1].read_bytes()
 
 
-def test_learning_from_nothing_is_told_by_exploration():
+def test_learning_from_nothing_is_told_by_exploration(monkeypatch):
+    small = {"synthetic": build_synthetic(size=Size(viewers=60))}
+    monkeypatch.setattr("adserver.worlds.load.build_world", small.__getitem__)
     data = json.loads(run("cold-start", "--json", "--world", "synthetic", "--seeds", 2).stdout)
     assert list(data["reward"]) == ["greedy", "inverse_gap"]
     assert len(data["runs"]["greedy"]) == 2

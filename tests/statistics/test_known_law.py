@@ -125,12 +125,14 @@ def test_intervals_of_viewers_need_clusters(population):
     # Every viewer counts alike, however many contexts the population has of them.
     values = (population.bandit.target * population.expected).sum(axis=1)
     truth = np.mean([values[a:b].mean() for a, b in pairwise(start)])
-    for _ in range(REPEATS):
+    for number in range(REPEATS):
         drawn = dice.integers(0, VIEWERS, 100)
         rows = np.concatenate([dice.integers(start[v], start[v + 1], 60) for v in drawn])
         log = population.log(dice, rows)
-        for way, cluster in (("clustered", np.repeat(np.arange(100), 60)), ("by row", None)):
-            low, high = estimate([log], cluster)[0].interval("dr")
+        ways = {"clustered": np.repeat(np.arange(100), 60), "by row": None}
+        # Every fourth log shows well enough that rows alone do not do, and they take longest.
+        for way in ways if number % 4 == 0 else ("clustered",):
+            low, high = estimate([log], ways[way])[0].interval("dr")
             covered[way] += int(low <= truth <= high)
     assert COVERED_MIN <= covered["clustered"] <= COVERED_MAX
-    assert covered["by row"] < COVERED_MIN - 20
+    assert covered["by row"] < (COVERED_MIN - 20) / 4

@@ -18,6 +18,13 @@ def long_function(docstring: str = "") -> str:
     return f"def f():\n    '''{docstring}'''\n" + "    x = 1\n" * rules.FUNCTION_LINES_MAX
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _trees_go_with_their_tests():
+    """Let a million nodes be kept for these tests only: whoever walks memory later walks them."""
+    yield
+    tree.module.cache_clear()
+
+
 # The tree itself
 
 

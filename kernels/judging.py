@@ -1,4 +1,6 @@
-"""Judging kernel: what another model would have chosen from the shortlists that were logged."""
+"""Judging kernels: what another model would have chosen from the shortlists that were logged."""
+
+import math
 
 import numpy as np
 from numba import types
@@ -7,8 +9,10 @@ from numpy.typing import NDArray
 from kernels._jit import (
     F4_IN_2D,
     F4_OUT,
+    F8_IN,
     F8_IN_2D,
     F8_OUT,
+    I4_IN,
     I4_IN_2D,
     I8_IN,
     kernel,
@@ -22,6 +26,87 @@ from kernels.choice import (
     find_arms,
     mix_arms,
 )
+from kernels.ftrl import ABSENT, weight
+from kernels.scoring import sigmoid
+
+# Columns of ``common``.
+CONSTANT, OF_AFFINITY, OF_DOSE = 0, 1, 2
+
+
+@kernel(
+    types.void(
+        I8_IN, F4_IN_2D, I4_IN, I4_IN, I4_IN_2D, F8_IN, F8_IN_2D, F8_IN_2D,
+        F8_IN, F8_IN, F8_IN_2D, F8_IN_2D, F8_IN_2D, F4_OUT,
+    )
+)  # fmt: skip
+def rate(
+    start: NDArray[np.int64],
+    values: NDArray[np.float32],
+    variant: NDArray[np.int32],
+    campaign: NDArray[np.int32],
+    own: NDArray[np.int32],
+    cost: NDArray[np.float64],
+    common: NDArray[np.float64],
+    calibrators: NDArray[np.float64],
+    settings: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    prior: NDArray[np.float64],
+    z: NDArray[np.float64],
+    n: NDArray[np.float64],
+    relevance: NDArray[np.float32],
+) -> None:
+    """Give every candidate of every decision the relevance it has by what was learnt.
+
+    Parameters
+    ----------
+    start : int64[n + 1]
+        Decision i's shortlist is the half-open range ``start[i]:start[i + 1]``.
+    values : float32[8, start[n]]
+        Rows 0 affinity and 3 dose are read.
+    variant, campaign : int32[start[n]]
+        Coordinates of each candidate, or ``ABSENT``.
+    own : int32[n, n_features]
+        Those that all candidates of a decision share, or ``ABSENT``.
+    cost : float64[n]
+        Of annoyance.
+    common : float64[2, 3]
+        Of (complete, annoyed): offset and bias, weight of the affinity, weight of log(1 + dose).
+    calibrators : float64[2, 2]
+        a and b of each head.
+    settings : float64[N_SETTINGS]
+        See ``ftrl``.
+    scale : float64[n_coordinates]
+        What the feature of each is multiplied by.
+    prior, z, n : float64[2, n_coordinates]
+        As ``ftrl.learn`` has them.
+    relevance : float32[start[n]]
+        Filled: calibrated probability to complete, less ``cost`` times that to annoy.
+
+    Notes
+    -----
+    Oracle: ``tests.naive.judging.rate``. O(start[n] + n * n_features).
+    """
+    p = np.empty(2, np.float64)
+    shared = np.empty(2, np.float64)
+    for i in range(own.shape[0]):
+        for h in range(2):
+            total = 0.0
+            for feature in range(own.shape[1]):
+                at = own[i, feature]
+                if at != ABSENT:
+                    total += (prior[h, at] + weight(z[h, at], n[h, at], settings)) * scale[at]
+            shared[h] = common[h, CONSTANT] + total
+        for j in range(start[i], start[i + 1]):
+            affinity, log_dose = values[0, j], math.log1p(max(values[3, j], np.float32(0.0)))
+            for h in range(2):
+                item = 0.0
+                for at in (variant[j], campaign[j]):
+                    if at != ABSENT:
+                        item += (prior[h, at] + weight(z[h, at], n[h, at], settings)) * scale[at]
+                logit = shared[h] + item + common[h, OF_AFFINITY] * affinity
+                logit += common[h, OF_DOSE] * log_dose
+                p[h] = sigmoid(calibrators[h, 0] * logit + calibrators[h, 1])
+            relevance[j] = p[0] - cost[i] * p[1]
 
 
 @kernel(types.void(I8_IN, I4_IN_2D, F4_IN_2D, F8_IN_2D, F4_OUT, F8_OUT))

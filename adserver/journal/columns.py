@@ -149,7 +149,8 @@ class DecisionColumns:
         told[_OPTIONAL :: len(SCALARS)] = [
             nan if p is None else p for p in told[_OPTIONAL :: len(SCALARS)]
         ]
-        return np.fromiter(told, np.float64, len(told)).reshape(len(self), len(SCALARS)).T
+        numbers = np.fromiter(told, np.float64, len(told)).reshape(len(self), len(SCALARS))
+        return np.ascontiguousarray(numbers.T)
 
     @property
     def versions(self) -> tuple[tuple[str, str, str], ...]:

@@ -352,7 +352,7 @@ def _all_sound(read: DecisionColumns) -> bool:
     told = shown | (chosen == NOTHING) & (reason > SHOWN)
     whole = (read.values_bytes == width * _CANDIDATE_BYTES) & (read.ids_bytes == width * _ID_BYTES)
     timely = (time_ms >= 0) & (time_ms <= TIME_MS_MAX)
-    named = all(len(each) == DECISION_ID_BYTES for each in read.decision_ids)
+    named = {*map(len, read.decision_ids)} <= {DECISION_ID_BYTES}
     return named and bool((told & whole & timely).all())
 
 

@@ -23,11 +23,9 @@ from adserver.learn.calibrate import calibration_error
 from adserver.learn.coordinates import AFFINITY, BIAS, DOSE
 from adserver.learn.evaluate import RANKS
 from adserver.learn.features import Lesson
-from adserver.learn.logistic import sigmoid
 from adserver.learn.online import Learner
 from kernels import choice
-from kernels.ftrl import ABSENT
-from kernels.judging import redraw
+from kernels.judging import rate, redraw
 
 JUDGED_MIN: Final = 100
 """Known outcomes of a day, below which nothing is concluded from it."""
@@ -156,23 +154,28 @@ class Look(Struct, frozen=True):
 
 def _relevance(learner: Learner, lesson: Lesson) -> NDArray[np.float32]:
     """float32[start[n]]: relevance of every candidate by what was learnt so far."""
-    logged = lesson.columns
-    width = np.diff(logged.start)
-    fixed = learner.weights(np.array([BIAS, AFFINITY, DOSE], np.int32))
-    own = sum(_weights(learner, lesson.own[:, column]) for column in range(3))
-    z = learner.offsets[:, None] + fixed[:, :1] + np.repeat(own, width, axis=1)
+    logged, table = lesson.columns, learner.table
+    common = learner.weights(np.array([BIAS, AFFINITY, DOSE], np.int32))
+    common[:, 0] += learner.offsets
     variant, campaign = lesson.candidates
-    z += _weights(learner, variant) + _weights(learner, campaign)
-    z += fixed[:, 1:2] * logged.values[ValueRow.AFFINITY]
-    z += fixed[:, 2:3] * np.log1p(np.maximum(logged.values[ValueRow.DOSE], 0.0))
-    p = [sigmoid(of.a * z[h] + of.b) for h, of in enumerate(learner.calibrators)]
-    cost = np.repeat(_scalar(logged, "annoyance_cost"), width)
-    return np.asarray(p[0] - cost * p[1], np.float32)
-
-
-def _weights(learner: Learner, at: NDArray[np.int32]) -> NDArray[np.float64]:
-    """float64[2, n]: weights, 0 where there is no feature."""
-    return np.where(at == ABSENT, 0.0, learner.weights(np.maximum(at, 0)))
+    relevance = np.empty(len(variant), np.float32)
+    rate(
+        logged.start,
+        logged.values,
+        variant,
+        campaign,
+        lesson.own,
+        _scalar(logged, "annoyance_cost"),
+        common,
+        np.array([(of.a, of.b) for of in learner.calibrators]),
+        learner.settings,
+        table.scale,
+        table.prior,
+        table.z,
+        table.n,
+        relevance,
+    )
+    return relevance
 
 
 def _scalar(logged: DecisionColumns, name: str) -> NDArray[np.float64]:

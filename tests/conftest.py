@@ -9,7 +9,7 @@ import gc
 from hypothesis import HealthCheck, settings
 
 # No deadline: two lanes of work share the cores, and a slow moment of the machine is not a defect.
-settings.register_profile("check", derandomize=True, deadline=None, max_examples=60)
+settings.register_profile("check", derandomize=True, deadline=None, max_examples=40)
 settings.register_profile(
     "explore",
     deadline=None,

@@ -91,9 +91,9 @@ class EventsAhead:
         np.add.at(self._told, at, 1)
 
     def _grow(self, count: int) -> None:
-        """Make room for so many decisions, and at least twice as much as there was."""
+        """Make room for so many decisions more, and for at least half as many again."""
         room = len(self._told) - 1
-        more = max(count, room)
+        more = max(count, room // 2)
         self._heard_ms = np.concatenate([self._heard_ms, np.full((more, EVENTS), NEVER_MS)])
         self._told = np.concatenate([self._told, np.zeros(more, np.int64)])
         self._spare.extend(range(room, room + more))

@@ -31,6 +31,7 @@ from adserver.journal.schema import DecisionRow, EventRow
 from adserver.journal.writer import JournalWriter, Loggable, NotDurable
 from adserver.runtime.clock import SystemClock
 from adserver.runtime.counters import Counter, Counters, create_counters
+from adserver.serve.asgi import hear
 from adserver.serve.auth import Bearers
 from adserver.serve.decisions import DecisionEndpoint
 from adserver.serve.direct import Driver
@@ -57,7 +58,7 @@ BODY_BYTES_MAX: Final = 65_536
 DECISION_TTL_S: Final = 3600
 VERSIONS: Final = Versions("simulated", "simulated", "simulated")
 
-_ASKED: Final = [(b"content-type", b"application/json")]
+_ASKED: Final = hear([(b"content-type", b"application/json")])
 
 T = TypeVar("T")
 

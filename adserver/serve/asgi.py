@@ -32,6 +32,22 @@ class Answer(Struct, frozen=True, gc=False):
     headers: Iterable[tuple[bytes, bytes]] = ()
 
 
+class Heard(Struct, frozen=True, gc=False):
+    """What a decision asks of a request's headers."""
+
+    seen: Seen
+    opted_out: bool
+    """The browser itself asks not to be tracked."""
+    cors: Headers
+    """Headers of the answer that let a page of another origin read it."""
+
+
+def hear(headers: Headers) -> Heard:
+    """Read the headers."""
+    seen = dict(headers)
+    return Heard(seen, opted_out(seen, headers), cross_origin(seen))
+
+
 class Refused(AdserverError):
     """The answer is a problem document."""
 

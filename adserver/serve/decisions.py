@@ -48,27 +48,26 @@ class DecisionEndpoint:
         except AdserverError as error:
             await asgi.send_answer(send, self._refuse(error, seen))
             return
-        await asgi.send_answer(send, await self.respond(headers, b"", body, 0))
+        await asgi.send_answer(send, await self.respond(asgi.hear(headers), b"", body, 0))
 
     async def respond(
         self,
-        headers: asgi.Headers,
+        heard: asgi.Heard,
         query: bytes,  # noqa: ARG002
         body: bytes,
         waited_ns: int,
     ) -> asgi.Answer:
         """Answer, whatever was sent."""
-        engines = self._engines
-        seen: asgi.Seen = dict(headers)
+        engines, seen = self._engines, heard.seen
         try:
             asgi.check_json(seen)
             began_ns = engines.clock.monotonic_ns()
             request = json_request.parse(body)
             if request.explain and not engines.open_explain:
                 engines.bearers.require(seen, "read")
-            objects = asgi.opted_out(seen, headers)
-            vendor = engines.tcf_vendor_id
-            verdict = consent.judge(request.consent, header_opt_out=objects, vendor=vendor)
+            verdict = consent.judge(
+                request.consent, header_opt_out=heard.opted_out, vendor=engines.tcf_vendor_id
+            )
             request = consent.reduce(request, verdict)
             key = seen.get(b"idempotency-key")
             asked = Asked(request, verdict, began_ns, waited_ns, key, body)
@@ -78,8 +77,8 @@ class DecisionEndpoint:
         except Exception:  # noqa: BLE001  (whatever it is, the player gets an answer it can read)
             engines.counters.add(Counter.REQUESTS_FAILED)
             _log.exception("a decision request failed")
-            return asgi.refusal(asgi.Refused(problems.INTERNAL), asgi.cross_origin(seen))
-        return asgi.Answer(200, JSON, answer, asgi.cross_origin(seen))
+            return asgi.refusal(asgi.Refused(problems.INTERNAL), heard.cors)
+        return asgi.Answer(200, JSON, answer, heard.cors)
 
     def unreadable(self, query: bytes, headers: asgi.Headers) -> None:  # noqa: ARG002
         """Leave it at the problem document."""

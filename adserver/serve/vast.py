@@ -42,7 +42,8 @@ class VastEndpoint:
         if scope["method"] == "OPTIONS":
             await asgi.preflight(send, dict(headers), ALLOWED)
         elif scope["method"] == "GET":
-            await asgi.send_answer(send, await self.respond(headers, scope["query_string"], b"", 0))
+            heard = asgi.hear(headers)
+            await asgi.send_answer(send, await self.respond(heard, scope["query_string"], b"", 0))
         elif scope["method"] == "HEAD":
             # How long the answer to a GET would be nobody knows before it is decided.
             fixed = [*asgi.content(XML), *asgi.cross_origin(dict(headers))]
@@ -55,21 +56,22 @@ class VastEndpoint:
 
     async def respond(
         self,
-        headers: asgi.Headers,
+        heard: asgi.Heard,
         query: bytes,
         body: bytes,  # noqa: ARG002
         waited_ns: int,
     ) -> asgi.Answer:
         """Answer, whatever was asked."""
-        seen: asgi.Seen = dict(headers)
         began_ns = self._engines.clock.monotonic_ns()
         version = DEFAULT
         try:
             tag = vast_request.parse(query)
             version = tag.version
-            objects = asgi.opted_out(seen, headers)
-            vendor = self._engines.tcf_vendor_id
-            verdict = consent.judge(tag.request.consent, header_opt_out=objects, vendor=vendor)
+            verdict = consent.judge(
+                tag.request.consent,
+                header_opt_out=heard.opted_out,
+                vendor=self._engines.tcf_vendor_id,
+            )
             request = consent.reduce(tag.request, verdict)
             key = None if tag.request_key is None else _KEY + tag.request_key.encode()
             self._engines.counters.add(Counter.DECISIONS_VAST)
@@ -82,7 +84,7 @@ class VastEndpoint:
             self._engines.counters.add(Counter.REQUESTS_FAILED)
             _log.exception("a VAST request failed")
             document = self._empty(version)
-        return asgi.Answer(200, XML, document, asgi.cross_origin(seen))
+        return asgi.Answer(200, XML, document, heard.cors)
 
     def unreadable(self, query: bytes, headers: asgi.Headers) -> asgi.Answer:
         """Answer a tag with something in its address that should have been percent-encoded.

@@ -148,6 +148,70 @@ def test_one_connection_serves_many(port):
     assert all(map(decides, answers(port, *[PLAIN] * 50, count=50)))
 
 
+def of_viewer(*headers: bytes, body: bytes = b"") -> bytes:
+    body = body or json.dumps({"placement": PLACEMENT, "viewer": {"id": "likes-east"}}).encode()
+    lines = [*headers, b"content-length: %d" % len(body)]
+    return HEAD + b"".join(b"%b\r\n" % line for line in lines) + b"\r\n" + body
+
+
+def is_personal(answer: tuple[int, bytes]) -> bool:
+    """Who may not be remembered carries their own dosage."""
+    said = json.loads(answer[1])
+    assert said["action"] == "show"
+    return "dosage_token" not in said
+
+
+def test_headers_met_before_mean_what_they_meant(port):
+    objects = of_viewer(b"Sec-GPC: 1")
+    for _ in range(3):  # the first is parsed, the others are known
+        told = [answers(port, each, count=1)[0] for each in (of_viewer(), objects, of_viewer())]
+        assert [is_personal(each) for each in told] == [True, False, True]
+    together = answers(port, *[of_viewer(), objects] * 10, count=20, pause_s=0.01)
+    assert [is_personal(each) for each in together] == [True, False] * 10
+
+
+def test_headers_are_known_only_as_headers(port):
+    """What looks like somebody's headers in a body, or behind another request, teaches nothing."""
+    head = HEAD + b"transfer-encoding: chunked\r\n"
+    # The end of a chunk of this, and of the body behind it, reads as the head of a request.
+    theirs = b"POST /v1/decisions HTTP/1.1\r\nSec-GPC: 1\r\n0\r\n\r\n"
+    length = len(theirs) - len(b"\r\n0\r\n\r\n")
+    answers(port, head + b"\r\n%x\r\n" % length, theirs, count=1, pause_s=0.05)
+    assert b"problem:bad-request" in answers(port, theirs, count=1)[0][1]  # "0" is no header
+
+    chunk = b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
+    for pieces in ((head + b"\r\n" + chunk,), (head + b"\r\n", chunk)):
+        assert decides(answers(port, *pieces, count=1, pause_s=0.05)[0])
+
+    plain = of_viewer()
+    around = HEAD + b"content-length: %d\r\n\r\n" % len(plain)
+    told = answers(port, plain, around, plain, plain, count=3, pause_s=0.05)
+    assert [status for status, _ in told] == [200, 400, 200]
+
+
+def test_known_headers_before_another_body(port):
+    plain = of_viewer()
+    for _ in range(2):
+        assert is_personal(answers(port, plain, count=1)[0])
+    for pieces in ((plain[:-5], plain[-5:]), (plain + plain[:-1], plain[-1:]), (plain * 3,)):
+        count = len(b"".join(pieces)) // len(plain)
+        told = answers(port, *pieces, count=count, pause_s=0.05)
+        assert all(map(is_personal, told))
+    elsewhere = plain.replace(b"/v1/decisions", b"/v1/nowhere")
+    assert answers(port, plain, elsewhere, plain, count=3, pause_s=0.05)[1][0] == 404
+    assert answers(port, plain.replace(b"POST", b"GET"), count=1)[0][0] == 405
+    broken = of_viewer(body=b"{" + b" " * (len(plain.partition(b"\r\n\r\n")[2]) - 1))
+    assert answers(port, plain, broken, count=2, pause_s=0.05)[1][0] == 400
+
+
+def test_the_query_of_known_headers_is_the_requests_own(port):
+    for size in (b"", b"&max_duration_s=1", b""):
+        ((status, document),) = answers(
+            port, VAST.replace(b" HTTP/", b"&viewer=likes-east" + size + b" HTTP/"), count=1
+        )
+        assert (status, b"<Ad " in document) == (200, not size)
+
+
 def test_an_idle_connection_is_closed_and_a_busy_one_is_not(port):
     with socket.create_connection(("127.0.0.1", port), timeout=30) as raw:
         for _ in range(25):  # longer than twice the keep-alive time

@@ -29,9 +29,10 @@ CLIENT_BUSY_MAX = 0.6
 class Effort:
     """How long to measure."""
 
-    pairs_count: int = 12
+    pairs_count: int = 60
     """Each is one round of the floor and one of ours."""
-    round_s: float = 2.0
+    round_s: float = 0.4
+    """Short: a machine that is shared changes its pace from second to second."""
     warm_up_s: float = 3.0
     requests_count: int = 50_000
     """Different requests in memory; a run that needs more starts again at the first."""

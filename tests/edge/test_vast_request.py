@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from adserver.domain.request import AdRequest, Consent
 from adserver.edge.consent import judge
-from adserver.edge.vast_request import parse
+from adserver.edge.vast_request import REMEMBERED_LENGTH_MAX, parse
 from adserver.edge.vast_version import LAYOUTS
 
 
@@ -55,6 +55,31 @@ UNSAID = [
 @pytest.mark.parametrize("query", UNSAID)
 def test_what_is_unclear_counts_as_not_said(query):
     assert parse(query).request == AdRequest("p")
+
+
+SAID = st.fixed_dictionaries({
+    name: st.sampled_from(values)
+    for name, values in {
+        "w": ["", "640", "1280", "[W]", "6%40"],
+        "h": ["", "640", "1280"],
+        "mimes": ["", "video%2Fmp4", "video/mp4,video%2Fwebm", "video+mp4"],
+        "min_duration_s": ["", "5", "30"],
+        "max_duration_s": ["", "5", "30"],
+        "skippable": ["", "1", "0"],
+        "cat": ["", "IAB1%2CIAB2", "video%2Fmp4"],
+        "kw": ["", "IAB1%2CIAB2", "a+b"],
+        "city": ["", "Den%20Haag", "a+b"],
+    }.items()
+})  # fmt: skip
+
+
+@given(SAID)
+def test_what_is_remembered_of_others_changes_nothing(said):
+    """A long query is read anew, whatever was read before."""
+    query = "&".join(f"{name}={value}" for name, value in said.items()).encode()
+    anew = parse(query + b"&pad=" + b"x" * REMEMBERED_LENGTH_MAX)
+    assert parse(query) == anew
+    assert parse(query) == anew
 
 
 def test_without_a_placement_there_is_still_a_request():

@@ -17,8 +17,8 @@ from adserver.domain.request import AdRequest
 from adserver.domain.taxonomy import matching_targets
 from adserver.domain.units import MILLISECONDS_PER_SECOND
 
-SELECTIONS_MAX: Final = 4096
-"""Remembered at most; a few hundred bytes each."""
+SELECTIONS_MAX: Final = 2048
+"""Remembered at most; a few hundred bytes each, the longest a request can ask for 16 kB."""
 FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "placement": (),
     "country": ("geo.country",),

@@ -22,8 +22,8 @@ class Turn:
         now_ns = time.monotonic_ns()
         if self._began_ns:
             return now_ns - self._began_ns
-        self._began_ns = now_ns
         self._call_soon(self._end)  # the first thing the next turn does
+        self._began_ns = now_ns
         return 0
 
     def _end(self) -> None:

@@ -38,11 +38,14 @@ PLAIN_LINE: Final = re.compile(rb"(GET|POST) (/[!->@-~]*)(?:\?([!-~]*))? HTTP/1\
 """Method, path, query: only what every parser takes."""
 KNOWN_MAX: Final = 1024
 KNOWN_BYTES_MAX: Final = 2048
+KNOWN_HEADERS_MAX: Final = 32
+"""Of one request; so all that is known is a few megabytes."""
 KNOWN: Final[WeakKeyDictionary[ServerState, dict[bytes, tuple[Heard, int]]]] = WeakKeyDictionary()
 """Headers of plain requests and how long they say the body is, by how they were sent."""
 END_OF_HEAD: Final = b"\r\n\r\n"
 TURNS: Final[WeakKeyDictionary[ServerState, Turn]] = WeakKeyDictionary()
 """Of each server's event loop."""
+PAUSES_MAX: Final = 6
 T = TypeVar("T")
 
 
@@ -149,6 +152,7 @@ class DirectProtocol(PlainProtocol):
         self._heads: dict[tuple[int, bytes], bytes] = {}
         self._heads_of: object = None
         self._heard, self._heard_before = 0, -1  # nobody is silent who has just come
+        self._silences = 0
         self._drive = Driver()
         self._turn = TURNS.setdefault(self.server_state, Turn(self.loop))
 
@@ -240,6 +244,8 @@ class DirectProtocol(PlainProtocol):
         """
         end_of_line = data.find(b"\r\n")
         end = data.find(END_OF_HEAD, end_of_line)
+        if end < 0:  # the head goes on in what comes next
+            return False
         known = self._known.get(data[end_of_line:end])
         line = PLAIN_LINE.fullmatch(data, 0, end_of_line)
         if known is None or line is None or self._is_busy() or self.flow.write_paused:
@@ -266,6 +272,7 @@ class DirectProtocol(PlainProtocol):
         if (
             len(data) == end + len(END_OF_HEAD) + length
             and end - end_of_line <= KNOWN_BYTES_MAX
+            and len(heard.seen) <= KNOWN_HEADERS_MAX
             and PLAIN_LINE.fullmatch(data, 0, end_of_line)
             and b"idempotency-key" not in heard.seen
         ):
@@ -319,11 +326,15 @@ class DirectProtocol(PlainProtocol):
         """Close a connection on which nothing came since the last look.
 
         One timer for all, not one an answer: setting and cancelling it costs 2 µs (measured). So a
-        connection is closed after one to two times the keep-alive time.
+        connection is closed after one to two times the keep-alive time; in the middle of a request
+        its caller may pause for ``PAUSES_MAX`` times as long.
         """
-        if self._heard == self._heard_before and not self._is_busy():
+        if self._heard != self._heard_before or self._is_busy():
+            self._heard_before, self._silences = self._heard, 0
+            return
+        self._silences += 1
+        if self._at_rest or self._silences >= PAUSES_MAX:
             self.transport.close()
-        self._heard_before = self._heard
 
 
 def _line(header: tuple[bytes, bytes]) -> bytes:

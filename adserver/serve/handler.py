@@ -135,14 +135,18 @@ class Decisions:
                 break  # most bids lose, and would hold places that nobody takes
             self._release(made)
             made = await self._make(asked)
-        answer = render(made, request)
-        if engines.clock.monotonic_ns() > made.deadline_ns and self._give_up(made):
+        try:
             answer = render(made, request)
-        if key is not None and made.decision.drawn:
-            in_force = engines.once.claim(key, asked.body, answer)
-            if in_force != answer:
-                self._release(made)
-                return in_force  # another worker was first, and journaled its own
+            if engines.clock.monotonic_ns() > made.deadline_ns and self._give_up(made):
+                answer = render(made, request)
+            if key is not None and made.decision.drawn:
+                in_force = engines.once.claim(key, asked.body, answer)
+                if in_force != answer:
+                    self._release(made)
+                    return in_force  # another worker was first, and journaled its own
+        except Exception:
+            self._release(made)
+            raise
         self._keep(made, len(asked.body))
         return answer
 

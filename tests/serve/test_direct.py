@@ -204,6 +204,28 @@ def test_known_headers_before_another_body(port):
     assert answers(port, plain, broken, count=2, pause_s=0.05)[1][0] == 400
 
 
+def test_known_headers_that_are_cut_short_are_waited_for(port):
+    """The cut is where what came and what is known differ by one byte, and the lengths agree."""
+    line = b"POST /v1/decisions HTTP/1.1"
+    fields = b"\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d"
+    length = next(n for n in range(200) if n == len(line + fields % n) - 2)
+    head = line + fields % length + b"\r\n\r\n"
+    assert answers(port, head + BODY.ljust(length), count=1)[0][0] == 200
+    hidden = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n".ljust(length)
+    for behind in (1, 2, 3):
+        at = len(line + fields % length) + behind
+        pieces = (head + hidden)[:at], (head + hidden)[at:], b"GET /v1/none HTTP/1.1\r\n\r\n"
+        told = answers(port, *pieces, count=2, pause_s=0.05)
+        assert [status for status, _ in told] == [400, 404]
+
+
+def test_a_caller_may_pause_in_the_middle_of_a_request(port):
+    plain = of_viewer()
+    pause_s = 2.5 * KEEP_ALIVE_S
+    assert decides(answers(port, plain[:-5], plain[-5:], count=1, pause_s=pause_s)[0])
+    assert decides(answers(port, plain[:30], plain[30:], count=1, pause_s=pause_s)[0])
+
+
 def test_the_query_of_known_headers_is_the_requests_own(port):
     for size in (b"", b"&max_duration_s=1", b""):
         ((status, document),) = answers(

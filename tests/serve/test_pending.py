@@ -131,6 +131,20 @@ def test_a_decision_that_comes_too_late_gives_its_place_back(data, monkeypatch):
         assert api.decide("likes-east")["reason"] == "capped"
 
 
+def test_a_decision_that_could_not_be_told_gives_its_place_back(data, monkeypatch):
+    def fails(*_given, **_named):
+        raise RuntimeError
+
+    with running(shop(data, caps=[ONE_AN_HOUR])) as api:
+        monkeypatch.setattr(JsonAnswers, "show", fails)
+        assert api.post(
+            b'{"placement": "trailer-preroll", "viewer": {"id": "likes-east"}}'
+        ).is_error
+        monkeypatch.undo()
+        assert api.decide("likes-east")["action"] == "show"
+        assert api.decide("likes-east")["reason"] == "capped"
+
+
 def test_a_decision_that_lost_a_race_is_made_again(data, monkeypatch):
     with running(shop(data, caps=[ONE_AN_HOUR])) as api:
         pending = api.app.state.engines.pending

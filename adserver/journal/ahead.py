@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adserver.domain.event import EventType
+from adserver.domain.units import TIME_MS_MAX
 from adserver.journal.reader import JournalReader
 from adserver.journal.schema import EventRow
 from adserver.journal.segment import Segment
@@ -77,9 +78,12 @@ class EventsAhead:
     def _add(self, rows: list[EventRow]) -> None:
         try:
             time_ms = np.fromiter([row.time_ms for row in rows], np.int64, len(rows))
+            known = not rows or (time_ms.min() >= 0 and time_ms.max() <= TIME_MS_MAX)
         except OverflowError:
+            known = False
+        if not known:
             # No time at all: a check sum does not vouch for who wrote it.
-            self._add([row for row in rows if abs(row.time_ms) < NEVER_MS])
+            self._add([row for row in rows if 0 <= row.time_ms <= TIME_MS_MAX])
             return
         if len(self._spare) < len(rows):
             self._grow(len(rows))

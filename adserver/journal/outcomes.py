@@ -170,7 +170,8 @@ class Outcomes:
     unmatched : int
         Events of no decision that was read, or so late that it had been let go.
     repeated : int
-        Decisions read before, from a copy of a segment: joined once.
+        Decisions read before, from a copy of a segment: joined once. A copy that stands minutes
+        apart may count as another, and which does depends on where one began to read.
     """
 
     def __init__(

@@ -171,6 +171,6 @@ def _chunks(changes: Iterable[Change]) -> Iterator[list[Change]]:
 def _halves(pseudonyms: Sequence[bytes]) -> NDArray[np.uint64]:
     """uint64[n, 2]: the pseudonyms; what has another length is nobody's."""
     joined = b"".join(pseudonyms)
-    if len(joined) != PSEUDONYM_BYTES * len(pseudonyms):
+    if not {*map(len, pseudonyms)} <= {PSEUDONYM_BYTES}:
         joined = b"".join([one if len(one) == PSEUDONYM_BYTES else _NAMELESS for one in pseudonyms])
     return np.frombuffer(joined, "<u8").reshape(-1, 2)

@@ -114,6 +114,17 @@ def test_a_row_no_server_writes_is_passed_over_and_counted(tmp_path, change):
     assert joined.damage.unknown_rows == 1
 
 
+@pytest.mark.parametrize("time_ms", [-(2**63), -5, 2**62, 2**63 - 1])
+@pytest.mark.parametrize("beside", [[], [2**64 - 1]])
+def test_an_event_without_a_time_is_none_whatever_stands_beside_it(tmp_path, time_ms, beside):
+    untimed = replace(make.event(1, EventType.SKIP), time_ms=time_ms)
+    others = [replace(make.event(9), time_ms=each) for each in beside]
+    write(tmp_path, NOW_MS, shown(1), make.event(1, EventType.START), untimed, *others)
+    told, joined = join(tmp_path)
+    assert told[make.id_of(1)][:3] == ("unknown", {EventType.START}, -1)
+    assert joined.duplicates == 0
+
+
 def test_a_row_from_the_far_future_does_not_read_the_journal_to_its_end(tmp_path):
     write(tmp_path, NOW_MS, replace(shown(1), time_ms=2**47))
     far_ms = NOW_MS + 10 * LENGTH_MS_MAX

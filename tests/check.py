@@ -1,8 +1,9 @@
 """The one command: ``python -m tests.check`` runs format, lint, types, import directions and tests.
 
-The tests, and the benchmarks at their smallest size, run in two processes, the other tools beside
-them. A step is one line when it ends, and its whole output when it fails. The last line counts the
-tests as pytest does, so that whoever reads only the end knows how many ran.
+The tests, and the benchmarks at their smallest size, run in three processes, of which one is mostly
+waiting, for a server or a clock; the other tools run beside them. A step is one line when it ends,
+and its whole output when it fails. The last line counts the tests as pytest does, so that whoever
+reads only the end knows how many ran.
 
 ``--full`` adds what the fast run cannot see: the kernels as plain Python (``NUMBA_DISABLE_JIT``),
 the kernels with checked indices (``NUMBA_BOUNDSCHECK``, in a cache of its own), and more examples
@@ -74,9 +75,9 @@ def lanes(*, full: bool) -> list[list[Step]]:
         Step("lint-imports", (str(SCRIPTS / "lint-imports"), "--no-logo")),
         Step("mypy", (sys.executable, "-m", "mypy")),
     ]
-    # Compiled once, before two processes would write the same cache at the same time.
+    # Compiled once, before several processes would write the same cache at the same time.
     compiled = Step("kernels compiled", (sys.executable, "-m", "kernels.warm"))
-    both = ("tests", "bench", "--numprocesses=2", "--dist=worksteal")
+    both = ("tests", "bench", "--numprocesses=3", "--dist=worksteal")
     if not full:
         return [[compiled, pytest("pytest", *both)], tools]
     tools += [

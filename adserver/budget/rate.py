@@ -56,7 +56,8 @@ def follow(
     expected = _rates(sums, prior) * sums[:, EXPOSURE_LATELY]
     difference = np.abs(sums[:, COUNT_LATELY] - expected)
     changed = difference > CHANGE_SIGMAS * np.sqrt(expected) + CHANGE_COUNT
-    sums[changed] = np.tile(seen[changed], 2)
+    if changed.any():
+        sums[changed] = np.tile(seen[changed], 2)
     return _rates(sums, prior)
 
 

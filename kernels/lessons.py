@@ -19,11 +19,10 @@ from kernels._jit import (
     U1_OUT,
     kernel,
 )
+from kernels.choice import NOTHING
 
 GONE = -1
 """In ``sizes``: the catalogue cannot be read any more."""
-NOTHING = -1
-"""As ``choice.NOTHING``: no column, and no variant."""
 
 
 @kernel(types.void(I8_IN, I4_IN, F4_IN, I4_IN, I4_IN, I8_IN_2D, U1_OUT, I4_OUT_2D, F4_OUT_2D))

@@ -1,16 +1,16 @@
-"""One process of a concurrent test: reserves and settles as fast as it can, by its task."""
+"""What one process of a concurrent test does: reserve and settle as fast as it can."""
 
 import os
 import signal
-import sys
 from pathlib import Path
 
 from adserver.budget.ledger import Ledger
 from kernels.ledger import NO_LIMIT, UNPACED
 
 
-def spend_all(ledger: Ledger, now_ms: int, limit: int) -> None:
-    """Reserve until refused for good, settling two of three at once and releasing the third."""
+def spend_all(directory: Path, now_ms: int, limit: int) -> int:
+    """Reserve until refused for good; settle two of three at once, release the third; count."""
+    ledger = Ledger(directory)
     (slot,) = ledger.slots([7]).tolist()
     refused = made = 0
     while refused < 2000:
@@ -23,11 +23,12 @@ def spend_all(ledger: Ledger, now_ms: int, limit: int) -> None:
             ledger.settle(7, now_ms, 3)
         else:
             ledger.release(slot, now_ms, 3)
-    sys.stdout.write(f"{made - made // 3}\n")
+    return made - made // 3
 
 
-def hold_and_die(ledger: Ledger, now_ms: int, limit: int) -> None:
+def hold_and_die(directory: Path, now_ms: int, limit: int) -> None:
     """Reserve everything, spend a third of it, die."""
+    ledger = Ledger(directory)
     (slot,) = ledger.slots([7]).tolist()
     made = 0
     while ledger.reserve(slot, now_ms, 3, limit, NO_LIMIT, UNPACED):
@@ -37,15 +38,10 @@ def hold_and_die(ledger: Ledger, now_ms: int, limit: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def open_accounts(ledger: Ledger, _now_ms: int, count: int) -> None:
-    """Open the same accounts as everybody else, in an order of its own."""
+def open_accounts(directory: Path, count: int) -> bool:
+    """Open the same accounts as everybody else, in an order of its own; whether all are there."""
+    ledger = Ledger(directory)
     order = range(count) if os.getpid() % 2 else range(count, 0, -1)
     for key in order:
         ledger.slots([1 + key % count])
-    agreed = sorted(ledger.slots(range(1, 1 + count)).tolist()) == list(range(count))
-    sys.stdout.write(f"{agreed}\n")
-
-
-if __name__ == "__main__":
-    task, directory, *numbers = sys.argv[1:]
-    globals()[task](Ledger(Path(directory)), *map(int, numbers))
+    return sorted(ledger.slots(range(1, 1 + count)).tolist()) == list(range(count))

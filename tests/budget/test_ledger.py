@@ -1,7 +1,5 @@
 """The ledger as a file: shared by processes, none of which can harm it by dying."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +16,13 @@ from adserver.budget.ledger import (
 from adserver.domain.errors import Broken
 from kernels import ledger as money
 from kernels.ledger import BUCKET_MS, DAY_MS, NO_LIMIT, UNPACED
+from tests.apart import at_once
+from tests.budget import hammer
 from tests.budget.days import START_MS
 
 NOW_MS = START_MS + 12 * 3_600_000
 KEY = 7
 PRICE = 3
-HAMMER = [sys.executable, "-m", "tests.budget.hammer"]
-ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture
@@ -33,16 +31,6 @@ def ledger(tmp_path):
     ledger.tidy(NOW_MS)
     yield ledger
     ledger.close()
-
-
-def hammer(ledger_path, task, *numbers, processes=2):
-    command = [*HAMMER, task, str(ledger_path), *map(str, numbers)]
-    running = [
-        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        for _ in range(processes)
-    ]
-    outputs = [process.communicate()[0] for process in running]
-    return outputs, [process.returncode for process in running]
 
 
 def reserve(ledger, now_ms=NOW_MS, total=NO_LIMIT, day=NO_LIMIT):
@@ -74,18 +62,18 @@ def test_names_and_kernel_constants_are_the_same_words():
 
 def test_processes_that_hammer_one_budget_overspend_nothing_and_leave_nothing(ledger, tmp_path):
     limit = PRICE * 20_000 + 2
-    outputs, codes = hammer(tmp_path, "spend_all", NOW_MS, limit, processes=4)
-    assert codes == [0, 0, 0, 0]
+    ended = at_once(*[(hammer.spend_all, (tmp_path, NOW_MS, limit))] * 4)
+    assert [each.exit_code for each in ended] == [0, 0, 0, 0]
     account = row(ledger)
     assert account["spent"] == account["committed"] == PRICE * 20_000
-    assert sum(map(int, outputs)) == 20_000
+    assert sum(each.answer for each in ended) == 20_000
     assert account["day_spent"].sum() == account["spent"]
     assert account["late"] == account["buckets"].sum() == 0
 
 
 def test_reservations_of_a_killed_process_end_by_themselves(ledger, tmp_path):
-    _, codes = hammer(tmp_path, "hold_and_die", NOW_MS, PRICE * 300, processes=1)
-    assert codes == [-9]
+    (dead,) = at_once((hammer.hold_and_die, (tmp_path, NOW_MS, PRICE * 300)))
+    assert dead.exit_code == -9
     assert not reserve(ledger, total=PRICE * 300)
     ledger.tidy(NOW_MS + RESERVATION_MS_MIN - 1)
     assert not reserve(ledger, total=PRICE * 300)
@@ -102,7 +90,7 @@ def test_kill_keeps_what_was_spent_and_what_is_reserved(tmp_path):
     first = Ledger(tmp_path)
     first.tidy(NOW_MS)
     first.close()
-    hammer(tmp_path, "hold_and_die", NOW_MS, PRICE * 30, processes=1)
+    at_once((hammer.hold_and_die, (tmp_path, NOW_MS, PRICE * 30)))
     after = Ledger(tmp_path)
     assert row(after)["spent"] == PRICE * 10
     assert row(after)["committed"] == PRICE * 30
@@ -212,8 +200,8 @@ def test_accounts_are_for_ever_and_the_file_grows(ledger, tmp_path):
 
 
 def test_processes_that_open_accounts_at_once_agree(ledger, tmp_path):
-    outputs, _ = hammer(tmp_path, "open_accounts", NOW_MS, 1500, processes=3)
-    assert outputs == ["True\n"] * 3
+    ended = at_once(*[(hammer.open_accounts, (tmp_path, 1500))] * 3)
+    assert [each.answer for each in ended] == [True] * 3
     assert ledger.header["rows"] == 1500
 
 

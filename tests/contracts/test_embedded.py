@@ -1,6 +1,5 @@
 """LMDB keeps the contract, and says clearly what an operator must mend."""
 
-import multiprocessing
 import os
 import signal
 from contextlib import closing
@@ -13,6 +12,7 @@ from adserver.domain.errors import Broken, InvalidInput
 from adserver.viewer.embedded import FORMAT, EmbeddedStore
 from adserver.viewer.open import open_store
 from adserver.viewer.store import Change
+from tests.apart import APART
 from tests.contracts.viewer_store import NOW_MS, ViewerStoreContract, get, put
 
 
@@ -73,9 +73,7 @@ def test_a_full_store_says_so_writes_nothing_and_goes_on(tmp_path):
 def test_the_slot_of_a_dead_reader_is_freed(tmp_path):
     # The store is open meanwhile: the first to open a store that nobody uses starts it afresh.
     with closing(EmbeddedStore(tmp_path)) as store:
-        process = multiprocessing.get_context("spawn").Process(
-            target=_die_reading, args=(tmp_path,)
-        )
+        process = APART.Process(target=_die_reading, args=(tmp_path,))
         process.start()
         process.join(30)
         assert f"{process.pid} " in store._env.readers()  # noqa: SLF001

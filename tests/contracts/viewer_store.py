@@ -19,9 +19,8 @@ import pytest
 
 from adserver.viewer.open import open_store
 from adserver.viewer.store import KEY_BYTES_MAX, Change, ViewerStore
+from tests.apart import APART
 
-SPAWN: Final = multiprocessing.get_context("spawn")
-"""Engines are opened in the process that uses them; a fork would carry one over."""
 BUDGET_S: Final = 1.0
 NOW_MS: Final = 1_700_000_000_000
 NOW_S: Final = NOW_MS // 1000
@@ -87,9 +86,12 @@ def remember_own(url: str, name: bytes, result: Connection) -> None:
 
 @contextmanager
 def running(target, *arguments) -> Iterator[tuple[Connection, multiprocessing.process.BaseProcess]]:
-    """Run a function in a process of its own; yields what it sends, and the process."""
-    receiver, sender = SPAWN.Pipe(duplex=False)
-    process = SPAWN.Process(target=target, args=(*arguments, sender), daemon=True)
+    """Run a function in a process of its own; yields what it sends, and the process.
+
+    It is forked from one without any engine: an engine is opened in the process that uses it.
+    """
+    receiver, sender = APART.Pipe(duplex=False)
+    process = APART.Process(target=target, args=(*arguments, sender), daemon=True)
     process.start()
     sender.close()
     try:

@@ -1,29 +1,28 @@
 """Shared counters are exact across processes and outlive them."""
 
-import subprocess
-import sys
+import os
+import signal
+from pathlib import Path
 
 import pytest
 
 from adserver.domain.errors import Broken
 from adserver.domain.reasons import Reason
 from adserver.runtime.counters import COUNTER_OF_REASON, Counter, Counters, create_counters
+from tests.apart import at_once
 
-COUNT = """
-import os, signal, sys
-from pathlib import Path
-from adserver.runtime.counters import Counter, Counters
-counters = Counters(Path(sys.argv[1]), int(sys.argv[2]), 3)
-for _ in range(100_000):
-    counters.add(Counter.REQUESTS)
-counters.add(Counter.JOURNAL_BYTES, 2**40)
-os.kill(os.getpid(), signal.SIGKILL)
-"""
+
+def count_and_die(path: Path, row: int) -> None:
+    counters = Counters(path, row, 3)
+    for _ in range(100_000):
+        counters.add(Counter.REQUESTS)
+    counters.add(Counter.JOURNAL_BYTES, 2**40)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def run_to_death(path, *rows):
-    running = [subprocess.Popen([sys.executable, "-c", COUNT, str(path), str(row)]) for row in rows]
-    assert [process.wait() for process in running] == [-9] * len(rows)
+    ended = at_once(*[(count_and_die, (path, row)) for row in rows])
+    assert [each.exit_code for each in ended] == [-9] * len(rows)
 
 
 def test_two_processes_count_exactly_and_a_restarted_one_goes_on(tmp_path):

@@ -1,23 +1,13 @@
 """Keys are made once, whoever comes first, and are readable by their owner alone."""
 
-import subprocess
-import sys
+from pathlib import Path
 
 import pytest
 
 from adserver.domain.errors import Broken, InvalidInput
 from adserver.runtime.entropy import SystemEntropy
 from adserver.runtime.keys import BEGINS_AFTER_MS, load_or_create, rotate, stamp
-
-PRINT_KEYS = """
-import sys
-from pathlib import Path
-from adserver.runtime.entropy import SystemEntropy
-from adserver.runtime.keys import load_or_create
-sys.stdin.readline()
-keys = load_or_create(Path(sys.argv[1]), SystemEntropy())
-print(keys.tokens[0].secret.hex(), keys.draw.secret.hex())
-"""
+from tests.apart import at_once
 
 
 def test_made_once_and_read_ever_after(tmp_path):
@@ -40,21 +30,16 @@ def test_a_secret_is_never_shown(tmp_path):
     assert repr(keys.tokens[0].secret) not in repr(keys)
 
 
+def read_secrets(directory: Path) -> tuple[bytes, bytes]:
+    keys = load_or_create(directory, SystemEntropy())
+    return keys.tokens[0].secret, keys.draw.secret
+
+
 def test_processes_that_start_together_get_the_same_keys(tmp_path):
-    racers = [
-        subprocess.Popen(
-            [sys.executable, "-c", PRINT_KEYS, str(tmp_path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        for _ in range(4)
-    ]
-    for racer in racers:
-        racer.stdin.write(b"go\n")
-        racer.stdin.flush()
-    answers = {racer.communicate()[0] for racer in racers}
+    ended = at_once(*[(read_secrets, (tmp_path,))] * 4)
+    answers = {each.answer for each in ended}
     assert len(answers) == 1
-    assert len(answers.pop().split()) == 2
+    assert len(answers.pop()) == 2
 
 
 @pytest.mark.parametrize(
@@ -139,29 +124,15 @@ def test_a_file_of_one_token_key_is_read_and_rotated(tmp_path):
     assert keys.draw.secret != bytes(32)
 
 
-ROTATE = """
-import sys
-from pathlib import Path
-from adserver.runtime.entropy import SystemEntropy
-from adserver.runtime.keys import rotate
-sys.stdin.readline()
-for _ in range(10):
-    rotate(Path(sys.argv[1]), SystemEntropy(), 1_790_000_000_000, 3_600_000)
-"""
+def rotate_ten_times(directory: Path) -> None:
+    for _ in range(10):
+        rotate(directory, SystemEntropy(), NOW_MS, HOUR_MS)
 
 
 def test_processes_that_rotate_together_lose_no_key(tmp_path):
     made = load_or_create(tmp_path, SystemEntropy())
-    racers = [
-        subprocess.Popen([sys.executable, "-c", ROTATE, str(tmp_path)], stdin=subprocess.PIPE)
-        for _ in range(4)
-    ]
-    for racer in racers:
-        racer.stdin.write(b"go\n")
-        racer.stdin.flush()
-    for racer in racers:
-        racer.communicate()
-        assert racer.returncode == 0
+    ended = at_once(*[(rotate_ten_times, (tmp_path,))] * 4)
+    assert [each.exit_code for each in ended] == [0] * 4
     keys = load_or_create(tmp_path, SystemEntropy())
     assert [key.id for key in keys.tokens] == list(range(1, 42))
     assert len({key.secret for key in keys.tokens}) == 41

@@ -1,8 +1,5 @@
 """What is pending is counted once, by all processes together, and lapses."""
 
-import subprocess
-import sys
-
 import pytest
 
 from adserver.domain.viewer import PENDING_S, Impression
@@ -10,6 +7,8 @@ from adserver.runtime.clock import SystemClock
 from adserver.viewer.codec import impression_words
 from adserver.viewer.pending import LIFE_MS, Pending, keys_of
 from kernels.pending import LOCK, N_ENTRIES
+from tests.apart import at_once
+from tests.viewer.racer import take_last_places
 
 KEY = bytes(range(32))
 NOW_MS = 1_790_000_000_000
@@ -121,45 +120,10 @@ def test_where_nothing_counts_any_more_no_lock_is_asked_for(pending):
     assert late.stamp == glance.stamp, "and a claim still says what it was looked at"
 
 
-HAMMER = """
-import sys
-from pathlib import Path
-from adserver.runtime.clock import SystemClock
-from adserver.viewer.pending import Pending, keys_of
-pending = Pending(Path(sys.argv[1]), bytes(range(32)), SystemClock())
-print("ready", flush=True)
-sys.stdin.readline()
-won = 0
-for number in range(20_000):
-    viewer = f"ml-{number}"
-    while True:
-        glance = pending.look(viewer, 1_790_000_000_000)
-        if glance is None:  # whoever holds the lock has no processor: the test's, not the table's
-            continue
-        if glance.shown or pending.claim(
-            glance, keys_of(1, 2), surprise=False, now_ms=1_790_000_000_000
-        ):
-            break
-    won += not glance.shown
-print(won)
-"""
-
-
 def test_of_processes_that_all_want_the_last_place_one_gets_it(tmp_path):
     path = tmp_path / "pending"
-    racers = [
-        subprocess.Popen(
-            [sys.executable, "-c", HAMMER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        for _ in range(3)
-    ]
-    for racer in racers:
-        assert racer.stdout.readline() == b"ready\n"
-    for racer in racers:
-        racer.stdin.write(b"go\n")
-        racer.stdin.flush()
-    won = [int(racer.communicate()[0]) for racer in racers]
-    assert sum(won) == 20_000
+    ended = at_once(*[(take_last_places, (path, KEY, 20_000, NOW_MS))] * 3)
+    assert sum(each.answer for each in ended) == 20_000
     counts = [
         len(shown_to(Pending(path, KEY, SystemClock()), f"ml-{number}"))
         for number in range(0, 20_000, 500)

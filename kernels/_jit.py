@@ -3,12 +3,15 @@
 Explicit signatures only, so nothing is ever compiled on a request; read-only inputs, so a kernel
 cannot write what a snapshot froze. The cache directory is named after everything that shapes the
 machine code, because numba itself watches only the file that holds the kernel, not its callees.
+Processes that start at the same time share the compiling: what one is at, the others wait for.
 """
 
 import ctypes
+import fcntl
 import hashlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -197,7 +200,27 @@ def _cache_root() -> Path:
     return root
 
 
-numba.config.CACHE_DIR = str(_cache_root() / _build_digest())
+CACHE = _cache_root() / _build_digest()
+numba.config.CACHE_DIR = str(CACHE)
+
+
+@contextmanager
+def _alone_with(name: str) -> Iterator[None]:
+    """Hold one kernel's lock: a byte of a file that all processes of this cache know.
+
+    Whoever waited finds the kernel in the cache, where numba looks first.
+    """
+    try:
+        CACHE.mkdir(parents=True, exist_ok=True)
+        locks = (CACHE / "locks").open("wb")
+    except OSError:  # nowhere to keep anything: then every process compiles for itself
+        yield
+        return
+    byte = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+    with locks:
+        with suppress(OSError):
+            fcntl.lockf(locks, fcntl.LOCK_EX, 1, byte)
+        yield
 
 
 def kernel(
@@ -206,13 +229,14 @@ def kernel(
     """Compile exactly one signature, without the GIL, with NumPy error semantics."""
 
     def wrap(func: Callable[P, R]) -> Callable[P, R]:
-        compiled = numba.njit(
-            signature,
-            nogil=True,
-            error_model="numpy",
-            fastmath=set(fastmath) if fastmath else False,
-            cache=True,
-        )(func)
+        with _alone_with(f"{func.__module__}.{func.__qualname__}"):
+            compiled = numba.njit(
+                signature,
+                nogil=True,
+                error_model="numpy",
+                fastmath=set(fastmath) if fastmath else False,
+                cache=True,
+            )(func)
         if func.__module__.startswith("kernels."):
             REGISTRY.append(compiled)
         return cast("Callable[P, R]", compiled)

@@ -1,21 +1,31 @@
-"""Load every kernel before the port opens, so that nothing compiles on a request."""
+"""Load every kernel before the port opens, so that nothing compiles on a request.
+
+``python -m kernels.warm`` compiles them beforehand; another process that does so ``--backwards`` at
+the same time takes half of the work.
+"""
 
 import importlib
 import pkgutil
+import sys
 from pathlib import Path
 
 from kernels import _jit
 
 
-def warm() -> int:
+def warm(step: int = 1) -> int:
     """Import every kernel module, which compiles or loads each signature; return how many.
+
+    Parameters
+    ----------
+    step
+        1 goes through the modules from the first, -1 from the last.
 
     Raises
     ------
     RuntimeError
         When a kernel has other than exactly one signature: it could compile on a request.
     """
-    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+    for module in list(pkgutil.iter_modules([str(Path(__file__).parent)]))[::step]:
         importlib.import_module(f"kernels.{module.name}")
     for compiled in _jit.REGISTRY if _jit.COMPILED else ():
         if len(compiled.signatures) != 1:
@@ -26,4 +36,4 @@ def warm() -> int:
 
 
 if __name__ == "__main__":
-    warm()
+    warm(-1 if "--backwards" in sys.argv else 1)

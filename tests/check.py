@@ -1,6 +1,6 @@
 """The one command: ``python -m tests.check`` runs format, lint, types, import directions and tests.
 
-The tests, and the benchmarks at their smallest size, run in three processes, of which one is mostly
+The tests, and the benchmarks at their smallest size, run in four processes, of which two are mostly
 waiting, for a server or a clock; the other tools run beside them. A step is one line when it ends,
 and its whole output when it fails. The last line counts the tests as pytest does, so that whoever
 reads only the end knows how many ran.
@@ -75,16 +75,21 @@ def lanes(*, full: bool) -> list[list[Step]]:
         Step("lint-imports", (str(SCRIPTS / "lint-imports"), "--no-logo")),
         Step("mypy", (sys.executable, "-m", "mypy")),
     ]
-    # Compiled once, before several processes would write the same cache at the same time.
-    compiled = Step("kernels compiled", (sys.executable, "-m", "kernels.warm"))
-    both = ("tests", "bench", "--numprocesses=3", "--dist=worksteal")
+    # Once, before every process that tests would do the same: compile the kernels, from both ends
+    # of the list, and rewrite assertions.
+    warm = (sys.executable, "-m", "kernels.warm")
+    compiled = [Step("kernels compiled", warm), Step("from the other end", (*warm, "--backwards"))]
+    both = ("tests", "bench")
+    collected = pytest("tests collected", *both, "--collect-only", "-qq")
+    tests = (*both, "--numprocesses=4", "--dist=worksteal")
     if not full:
-        return [[compiled, pytest("pytest", *both)], tools]
+        return [[compiled[0], collected, pytest("pytest", *tests)], [compiled[1], *tools]]
     tools += [
         pytest("kernels as Python", "tests/kernels", NUMBA_DISABLE_JIT="1"),
         pytest("kernels, indices checked", "tests/kernels", NUMBA_BOUNDSCHECK="1"),
     ]
-    return [[compiled, pytest("pytest", *both, "--hypothesis-profile=explore")], tools]
+    tested = pytest("pytest", *tests, "--hypothesis-profile=explore")
+    return [[compiled[0], collected, tested], [compiled[1], *tools]]
 
 
 def run(step: Step, seconds_max: float = STEP_S_MAX) -> Outcome:
@@ -93,7 +98,13 @@ def run(step: Step, seconds_max: float = STEP_S_MAX) -> Outcome:
     process = subprocess.Popen(
         step.arguments,
         cwd=ROOT,
-        env={**os.environ, "PYTHONUNBUFFERED": "1", **step.environment},
+        # Some eighty processes import this tree: what one has compiled, the others need not.
+        env={
+            **os.environ,
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONDONTWRITEBYTECODE": "",
+            **step.environment,
+        },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -136,9 +136,7 @@ def supervise(
     ]
     with held, _stop_signals() as stop:
         try:
-            # The first alone: on a new machine it compiles the kernels, for half a minute, and the
-            # others find them done.
-            if all(_start(some, stop, clock) for some in (workers[:1], workers[1:])):
+            if _start(workers, stop, clock):
                 on_ready(settings)
                 _look_after(workers, stop)
         finally:
@@ -165,7 +163,7 @@ def _start(workers: list[_Worker], stop: Event, clock: Clock) -> bool:
         if waited_s > START_S_MAX:
             raise Broken(f"the workers were not ready within {START_S_MAX} s")
         if waited_s > TOLD_AFTER_S and not told:
-            _log.warning("still starting: the kernels are compiled, once on a machine")
+            _log.warning("still starting; on a new machine the kernels are compiled first")
             told = True
     return False
 

@@ -10,15 +10,9 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from adserver.domain.units import DAY_MS
+from kernels.traffic import FIRST_MONDAY_MS, QUARTER_MS, WEEK_MS, WEEK_QUARTERS
 
 HOURS: Final = 168
-QUARTER_MS: Final = 900_000
-"""Every time zone's offset is a multiple of this, so a local hour is constant within one."""
-WEEK_QUARTERS: Final = 672
-WEEK_MS: Final = WEEK_QUARTERS * QUARTER_MS
-FIRST_MONDAY_MS: Final = 4 * DAY_MS
-"""1970 began with a Thursday; weeks begin with Monday, midnight UTC."""
 ZONES_KEPT: Final = 64
 """A week of a zone takes a millisecond to work out."""
 

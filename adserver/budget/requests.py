@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from adserver.budget.table import Table, row_key
 from kernels.ledger import add
+from kernels.traffic import HEADER_WORDS, N_DAYS, N_QUARTERS, PLACEMENT_WORDS, REQUESTS
 
-N_QUARTERS: Final = 96
-N_DAYS: Final = 8
 GROWTH: Final = 16
 HEADER: Final = np.dtype(
     [("format", "i8"), ("rows", "i8"), ("ticked_ms", "i8"), ("level", "f8", (4,)), ("more", "i8")]
@@ -30,10 +29,7 @@ PLACEMENT: Final = np.dtype(
         ("more", "i8", (5,)),
     ]
 )
-_WORD_BYTES: Final = 8
-_HEADER_WORDS: Final = HEADER.itemsize // _WORD_BYTES
-_ROW_WORDS: Final = PLACEMENT.itemsize // _WORD_BYTES
-_REQUESTS: Final = PLACEMENT.names.index("requests") if PLACEMENT.names else 0
+"""Names for the words ``kernels.traffic`` counts; a test holds the two together."""
 
 
 class Requests(Table):
@@ -49,7 +45,7 @@ class Requests(Table):
         """Count for these placements from now on; return their rows."""
         rows = self.slots([row_key(name.encode(), "placement") for name in placements])
         for placement, row in zip(placements, rows.tolist(), strict=True):
-            self._word[placement] = _HEADER_WORDS + row * _ROW_WORDS + _REQUESTS
+            self._word[placement] = HEADER_WORDS + row * PLACEMENT_WORDS + REQUESTS
             self._told.setdefault(placement, 0)
             self._counts.setdefault(placement, 0)
         return rows

@@ -54,6 +54,7 @@ class Table:
     ) -> None:
         self._directory = directory
         self._path = directory / f"{name}-{FORMAT}"
+        self._lock = directory / "lock"
         self._header_type, self._row_type = header, row
         self._growth = growth
         self._slots: dict[int, int] = {}
@@ -141,7 +142,7 @@ class Table:
     def _alone(self) -> Iterator[None]:
         """Keep every other thread and process out of a change that takes several steps."""
         # A descriptor of its own: locks of one descriptor do not exclude each other.
-        descriptor = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield

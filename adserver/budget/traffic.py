@@ -5,10 +5,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from adserver.budget.openings import FIRST_MONDAY_MS, QUARTER_MS, WEEK_MS, WEEK_QUARTERS, Openings
-from adserver.budget.rate import Reals, follow
-from adserver.budget.requests import N_DAYS, Requests
+from adserver.budget.openings import Openings, Reals
+from adserver.budget.requests import Requests
 from adserver.domain.units import DAY_MS, MILLISECONDS_PER_SECOND
+from kernels import rate, traffic
+from kernels.traffic import QUARTER_MS, WEEK_QUARTERS
 
 LEARNT_DAYS: Final = 7
 PRIOR_REQUESTS: Final = 10.0
@@ -31,9 +32,15 @@ class Traffic:
     def __init__(self, requests: Requests) -> None:
         self._requests = requests
         self._openings: Openings | None = None
+        self._rows: Numbers = np.zeros(0, np.int64)
         self._quarter = -1
-        self._week: Reals = np.zeros((1, WEEK_QUARTERS))
-        self._until: Reals = np.zeros((1, WEEK_QUARTERS + 1))
+        self._open: Reals = np.zeros((1, 0))
+        self._open_quarter = -1
+        self.week: Reals = np.zeros((1, WEEK_QUARTERS))
+        """float64[n_openings, 672]: days of traffic that each opening is open to in each quarter of
+        an hour of the week."""
+        self.until: Reals = np.zeros((1, WEEK_QUARTERS + 1))
+        """float64[n_openings, 673]: the same up to the beginning of each quarter of an hour."""
         self.per_day = 0.0
         """Requests a whole day would bring at the present level of traffic."""
 
@@ -52,67 +59,45 @@ class Traffic:
         tuple of float64[n_openings] and float
             How many requests each opening was open to, in how many seconds.
         """
+        if openings is not self._openings:
+            self._rows = self._requests.watch(openings.placements)
+        news = np.zeros(len(self._rows))
+        came = traffic.note_requests(self._requests.words, self._rows, now_ms, news)
+        self._expect(now_ms, openings)
         header = self._requests.header
-        rows = self._requests.watch(openings.placements)
-        news = self._note(now_ms, rows)
         since_ms = int(header["ticked_ms"])
         header["ticked_ms"] = now_ms
-        self._expect(now_ms, rows, openings)
         if not since_ms < now_ms <= since_ms + GAP_MS:
-            since_ms, news = now_ms, np.zeros_like(news)
+            since_ms, came, news = now_ms, 0, np.zeros_like(news)
         elapsed_s = (now_ms - since_ms) / MILLISECONDS_PER_SECOND
-        self.per_day = float(
-            follow(
-                header["level"][None, :],
-                np.array([float(news.sum())]),
-                np.diff(self.position(np.array([since_ms, now_ms]))),
-                elapsed_s,
-            )[0]
+        length = self.position(now_ms) - self.position(since_ms)
+        self.per_day = rate.follow(
+            header["level"], 0, came, length, elapsed_s, rate.NO_PRIOR, rate.PRIOR_COUNT
         )
-        is_open = openings.at((since_ms + now_ms) // 2).astype(np.float64)
-        return is_open @ news, elapsed_s
+        return self._is_open((since_ms + now_ms) // 2, openings) @ news, elapsed_s
 
-    def position(self, times_ms: Numbers, which: Numbers | int = ALWAYS) -> Reals:
-        """Where times stand in days of traffic since the first Monday, each for an opening."""
-        weeks, within_ms = np.divmod(times_ms - FIRST_MONDAY_MS, WEEK_MS)
-        quarters = within_ms / QUARTER_MS
-        whole = quarters.astype(np.int64)
-        part = (quarters - whole) * self._week[which, whole]
-        position: Reals = weeks * self._until[which, -1] + self._until[which, whole] + part
-        return position
+    def position(self, time_ms: int, which: int = ALWAYS) -> float:
+        """Where a time stands in days of traffic since the first Monday, for one opening."""
+        return traffic.position(time_ms, which, self.week, self.until)
 
-    def usual_day(self, which: Numbers) -> Reals:
-        """Days of traffic that each opening is open to in a day of the week on average."""
-        day: Reals = self._until[which, -1] / 7.0
-        return day
+    def _is_open(self, time_ms: int, openings: Openings) -> Reals:
+        """float64[n_openings, n_placements]: 1 where and for whom it is open at a time."""
+        quarter = time_ms // QUARTER_MS
+        if quarter != self._open_quarter:
+            self._open, self._open_quarter = openings.at(time_ms).astype(np.float64), quarter
+        return self._open
 
-    def _note(self, now_ms: int, rows: Numbers) -> Numbers:
-        """Add to the ring what each placement was asked since the last call; return it."""
-        table = self._requests.rows
-        news: Numbers = table["requests"][rows] - table["seen"][rows]
-        table["seen"][rows] += news
-        day = now_ms // DAY_MS
-        cell = day % N_DAYS
-        stale = rows[table["day_of"][rows, cell] != day]
-        table["quarters"][stale, cell] = 0
-        table["day_of"][stale, cell] = day
-        quarter = now_ms % DAY_MS // QUARTER_MS
-        # One more than came: 0 is a quarter of an hour nobody watched, and tells nothing.
-        watched = table["quarters"][rows, cell, quarter] > 0
-        table["quarters"][rows, cell, quarter] += news + ~watched
-        return news
-
-    def _expect(self, now_ms: int, rows: Numbers, openings: Openings) -> None:
+    def _expect(self, now_ms: int, openings: Openings) -> None:
         """Draw the week anew when a quarter of an hour or another snapshot begins."""
         quarter = now_ms // QUARTER_MS
         if quarter == self._quarter and openings is self._openings:
             return
-        heights = _heights(self._requests.rows, rows, now_ms // DAY_MS)
+        heights = _heights(self._requests.rows, self._rows, now_ms // DAY_MS)
         # A catalogue without placements has no traffic, and must not leave NaN in the level.
-        self._week = openings.week(now_ms, heights) / (float(heights.sum()) or 1.0)
-        self._until = np.zeros((len(self._week), WEEK_QUARTERS + 1))
-        np.cumsum(self._week, axis=1, out=self._until[:, 1:])
-        self._quarter, self._openings = quarter, openings
+        self.week = openings.week(now_ms, heights) / (float(heights.sum()) or 1.0)
+        self.until = np.zeros((len(self.week), WEEK_QUARTERS + 1))
+        np.cumsum(self.week, axis=1, out=self.until[:, 1:])
+        self._quarter, self._openings, self._open_quarter = quarter, openings, -1
 
 
 def _heights(table: NDArray[Any], rows: Numbers, day: int) -> Reals:

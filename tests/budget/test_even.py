@@ -16,7 +16,8 @@ import pytest
 from msgspec.structs import replace
 
 from adserver.budget.openings import Openings
-from adserver.budget.pacing import SLACK
+from kernels import plan, rate
+from kernels.plan import SLACK
 from tests.budget.days import DAY_MS, START_MS, diurnal, terms
 from tests.budget.town import Town
 
@@ -183,22 +184,16 @@ def test_a_pacer_that_does_not_know_the_hours_breaks_the_law(town):
 
 
 def test_a_pacer_that_takes_its_time_to_learn_breaks_the_law(town, monkeypatch):
-    from adserver.budget import pacing, rate  # noqa: PLC0415  (what is sabotaged)
-
-    cautious = lambda sums, won, let, elapsed_s, presumed: rate.follow(  # noqa: E731
-        sums, won, let, elapsed_s, np.ones_like(presumed)
-    )
+    # It presumes that every request is won, and believes it for longer.
+    monkeypatch.setattr(plan, "RAREST", 1.0)
     monkeypatch.setattr(rate, "PRIOR_COUNT", 1.0)
-    monkeypatch.setattr(pacing, "follow", cautious)
     cast = Cast()
     with pytest.raises(AssertionError, match=r"20 impressions.*behind"):
         cast.judge(*cast.live(town(cast.terms), 0, 1))
 
 
 def test_a_pacer_that_leaves_nothing_to_chance_breaks_the_law(town, monkeypatch):
-    from adserver.budget import pacing  # noqa: PLC0415  (what is sabotaged)
-
-    monkeypatch.setattr(pacing, "surely", lambda expected: expected)
+    monkeypatch.setattr(plan, "SIGMAS", 0.0)
     cast = Cast()
     days_lived = [cast.live(town(cast.terms), 0, seed) for seed in SEEDS]
     with pytest.raises(AssertionError, match="short"):

@@ -15,6 +15,7 @@ from adserver.budget.ledger import (
 )
 from adserver.domain.errors import Broken
 from kernels import ledger as money
+from kernels import plan
 from kernels.ledger import BUCKET_MS, DAY_MS, NO_LIMIT, UNPACED
 from tests.apart import at_once
 from tests.budget import hammer
@@ -52,6 +53,12 @@ def test_names_and_kernel_constants_are_the_same_words():
         "day_committed", "day_spent", "buckets",
     ):  # fmt: skip
         assert words[name] == getattr(money, name.upper()), name
+    for name in (
+        "pace", "demand", "reservations_seen", "spent_seen", "released_seen", "period",
+        "since_committed", "since_ms",
+    ):  # fmt: skip
+        assert words[name] == getattr(plan, name.upper()), name
+    assert [words["outcomes"], words["outcomes"] + 1] == [plan.PLAYED, plan.LAPSED]
     header = {name: offset // 8 for name, (_, offset) in HEADER.fields.items()}
     for name in ("swept", "day_of"):
         assert header[name] == getattr(money, name.upper()), name

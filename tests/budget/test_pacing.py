@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from adserver.budget.budgets import Budgets
-from adserver.budget.pacing import SLACK, Pacer
+from adserver.budget.pacing import Pacer
+from kernels.plan import SLACK
 from tests.budget.days import DAY_MS, PRICE, START_MS, TICK_MS, diurnal, terms
 from tests.budget.town import Town
 

@@ -3,8 +3,19 @@
 import numpy as np
 import pytest
 
-from adserver.budget.requests import Requests
+from adserver.budget.requests import HEADER, PLACEMENT, Requests
 from adserver.domain.errors import Broken
+from kernels import traffic
+
+
+def test_names_and_kernel_constants_are_the_same_words():
+    words = {name: offset // 8 for name, (_, offset) in PLACEMENT.fields.items()}
+    assert (PLACEMENT.itemsize, HEADER.itemsize) == (
+        8 * traffic.PLACEMENT_WORDS,
+        8 * traffic.HEADER_WORDS,
+    )
+    for name in ("requests", "seen", "day_of", "quarters"):
+        assert words[name] == getattr(traffic, name.upper()), name
 
 
 def test_requests_counted_by_two_processes_are_added(tmp_path):

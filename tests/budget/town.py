@@ -44,9 +44,10 @@ class Town:
     def line(self, hours):
         """Share of its day's budget a campaign should have spent by each hour of one day."""
         day_ms = START_MS + int(hours[0] // 24) * DAY_MS
-        position = self.pacer._traffic.position  # noqa: SLF001
-        begin = position(np.array([day_ms]))
-        return position((START_MS + hours * 3.6e6).astype(np.int64)) - begin
+        traffic = self.pacer._traffic  # noqa: SLF001
+        times_ms = (START_MS + hours * 3.6e6).astype(np.int64).tolist()
+        begin = traffic.position(day_ms)
+        return np.array([traffic.position(time_ms) - begin for time_ms in times_ms])
 
     def close(self):
         """Let go of the files."""

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from adserver.budget import pacing
 from adserver.domain.campaign import Budget, Targeting, TargetingLists
 from adserver.serve import spending
 from adserver.worlds.stubs import NO_FAULTS, Faults
+from kernels import plan
 from tests.sim.small import broken, live, market
 
 KINDS = [
@@ -75,5 +75,6 @@ def test_a_server_that_does_not_know_the_hours_is_found(monkeypatch):
 
 
 def test_a_server_that_is_timid_is_found(monkeypatch):
-    monkeypatch.setattr(pacing, "surely", lambda expected: 3.0 * expected)
+    # It counts on more than is to be expected, at sixty impressions on three times as much.
+    monkeypatch.setattr(plan, "SIGMAS", -15.0)
     assert "even" in broken(live(few_hours(1)))

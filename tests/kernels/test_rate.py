@@ -2,8 +2,58 @@
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from adserver.budget.rate import EXPOSURE, PRIOR_COUNT, follow
+from kernels import rate
+from kernels.rate import EXPOSURE, N_SUMS, NO_PRIOR, PRIOR_COUNT
+from tests.naive import rate as naive
+
+counts = st.integers(0, 200).map(float)
+reals = st.floats(0, 300, allow_subnormal=False)
+priors = st.one_of(st.just(NO_PRIOR), st.floats(1e-9, 1.0))
+ticks = st.tuples(counts, reals, st.sampled_from([0.0, 1.0, 60.0, 1e6]), priors)
+
+
+@given(st.lists(st.integers(0, 9), min_size=4, max_size=4), st.integers(0, 3), st.integers(0, 3))
+def test_growth_matches_oracle(words, total, seen):
+    words, twin = np.array(words), np.array(words)
+    assert rate.grown(words, total, seen) == naive.grown(twin, total, seen)
+    assert words.tolist() == twin.tolist()
+
+
+@given(reals, reals, priors)
+@example(0.0, 0.0, 0.0)  # nothing known, nothing presumed
+@example(1.0, 0.0, 0.5)
+def test_a_rate_matches_oracle(count, exposure, prior):
+    for prior_count in (PRIOR_COUNT, 1.0):
+        got = rate.rate_of(count, exposure, prior, prior_count)
+        assert got == naive.rate_of(count, exposure, prior, prior_count)
+
+
+@given(st.lists(ticks, max_size=12), st.sampled_from([0, 3]))
+@example([(1.0, 0.0, 0.0, 0.0), (5.0, 0.0, 0.0, 0.0)], 0)  # as many as are no change yet
+@example([(1.0, 0.0, 0.0, 0.0), (6.0, 0.0, 0.0, 0.0)], 0)
+def test_following_matches_oracle(run, at):
+    sums, twin = np.zeros(8), np.zeros(8)
+    for count, exposure, elapsed_s, prior in run:
+        given_ = (at, count, exposure, elapsed_s, prior, PRIOR_COUNT)
+        # Exponentials of two libraries differ in their last bit.
+        assert rate.follow(sums, *given_) == pytest.approx(naive.follow(twin, *given_)[0], 1e-12)
+        assert sums == pytest.approx(twin, 1e-12)
+
+
+def follow(sums, counts, exposures, elapsed_s, presumed=None):
+    """Follow the rate of each row."""
+    presumed = np.full(len(sums), NO_PRIOR) if presumed is None else presumed
+    columns = zip(counts.tolist(), exposures.tolist(), presumed.tolist(), strict=True)
+    flat = sums.reshape(-1)
+    return np.array(
+        [
+            rate.follow(flat, N_SUMS * k, count, exposure, elapsed_s, prior, PRIOR_COUNT)
+            for k, (count, exposure, prior) in enumerate(columns)
+        ]
+    )
 
 
 def live(sums, rate, exposure, ticks, seed, elapsed_s=1.0):

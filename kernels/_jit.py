@@ -236,6 +236,7 @@ def kernel(
                 error_model="numpy",
                 fastmath=set(fastmath) if fastmath else False,
                 cache=True,
+                no_cfunc_wrapper=True,  # no kernel is handed over as a value
             )(func)
         if func.__module__.startswith("kernels."):
             REGISTRY.append(compiled)

@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from hashlib import blake2b
 from typing import Final
 
@@ -188,7 +189,10 @@ def _resampled(sums: Floats) -> Floats:
     return np.concatenate(blocks, axis=1).T
 
 
+@cache
 def seeds() -> NDArray[np.uint64]:
     """uint64[DRAWS]: what each draw is made from, the same in every run."""
     drawn = [blake2b(b"bootstrap %d" % draw, digest_size=8).digest() for draw in range(DRAWS)]
-    return np.array([int.from_bytes(digest, "big") for digest in drawn], np.uint64)
+    made = np.array([int.from_bytes(digest, "big") for digest in drawn], np.uint64)
+    made.setflags(write=False)
+    return made

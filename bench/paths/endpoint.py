@@ -131,13 +131,33 @@ def _arm_line(name: str, arm: Sequence[Measured]) -> str:
 
 def compare(call: Call, subject: servers.Subject, effort: Effort) -> Comparison:
     """Start both servers, warm them up and measure them in turn; every request is another."""
+    with serving(subject) as ours:
+        return against_floor(call, ours, subject.audience, effort)
+
+
+def _cores() -> tuple[list[int], list[int]]:
+    """Return those of the servers and those of the client."""
     cores = machine.cpus()
     # The last core for the client: the first one serves the machine's interrupts more often.
-    server_cpus, client_cpus = (cores[:1], cores[-1:])
-    requests = traffic.requests(call, subject.audience, effort.requests_count, seed=20)
+    return cores[:1], cores[-1:]
+
+
+@contextmanager
+def serving(subject: servers.Subject) -> Iterator[servers.Server]:
+    """Start our server."""
+    server_cpus, _ = _cores()
+    with servers.running(subject.command, subject.port, server_cpus) as ours:
+        yield ours
+
+
+def against_floor(
+    call: Call, ours: servers.Server, audience: traffic.Audience, effort: Effort
+) -> Comparison:
+    """Start the floor beside our server, warm both up and measure them in turn."""
+    server_cpus, client_cpus = _cores()
+    requests = traffic.requests(call, audience, effort.requests_count, seed=20)
     with (
         kept_on(client_cpus),
-        servers.running(subject.command, subject.port, server_cpus) as ours,
         typical_answer(call, ours.port, requests[: effort.sample_count]) as answer,
         floor(answer, server_cpus) as floor_server,
         closing(ClosedLoop(floor_server.port, cycle(requests), call.judge)) as floor_loop,

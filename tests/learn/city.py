@@ -1,6 +1,5 @@
 """A small world that is served day by day: a data directory, decisions, and outcomes by its law."""
 
-import asyncio
 import itertools
 from pathlib import Path
 
@@ -159,8 +158,12 @@ class City:
         )
 
     def _held(self, name: str):
-        raw = asyncio.run(self.store.get(name, 1.0))
-        return [] if raw is None else [(name, raw)]
+        asked = self.store.get(name, 1.0)
+        try:
+            asked.send(None)
+        except StopIteration as answered:
+            return [] if answered.value is None else [(name, answered.value)]
+        raise AssertionError("the embedded store waited, so it needs an event loop")
 
     def _watch(self, row: DecisionRow) -> tuple[list[EventRow], float]:
         ids = np.frombuffer(row.ids, "<i4").reshape(len(IdRow), -1)

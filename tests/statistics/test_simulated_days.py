@@ -18,7 +18,7 @@ import pytest
 from msgspec.structs import replace
 
 from adserver.cli.sandbox import Sandbox
-from adserver.domain.decision import IdRow, ValueRow
+from adserver.domain.decision import Decision, IdRow, ValueRow
 from adserver.journal.observed import Observed
 from adserver.journal.outcomes import Outcomes
 from adserver.journal.schema import DecisionRow, decision_of
@@ -105,6 +105,8 @@ class Day:
     """Every drawn decision of a journal, its outcome, and the truth about its candidates."""
 
     rows: list[DecisionRow]
+    logged: list[Decision]
+    """What each row was made of."""
     reward: np.ndarray
     stands_for: np.ndarray
     """How many decisions each one counts as; 0 where its outcome is unknown."""
@@ -132,6 +134,7 @@ def day(tmp_path_factory):
     drawn = np.array([row.drawn for row in rows])
     return Day(
         [row for row in rows if row.drawn],
+        [decision_of(row) for row in rows if row.drawn],
         np.concatenate([batch.complete for batch in batches])[drawn].astype(float),
         np.concatenate([observed.weights(batch) for batch in batches])[drawn],
         observed,
@@ -139,9 +142,8 @@ def day(tmp_path_factory):
     )
 
 
-def redrawn(row, *, bar=0.0, gamma=None, surprise=None, epsilon=None):
-    """float64[k + 1]: the probabilities of a row's candidates, and of nothing, by other rules."""
-    logged = decision_of(row)
+def redrawn(logged, *, bar=0.0, gamma=None, surprise=None, epsilon=None):
+    """float64[k + 1]: the probabilities of a decision's candidates, and nothing, by other rules."""
     settings, result = np.zeros(choice.N_SETTINGS), np.zeros(choice.N_RESULTS)
     settings[choice.DOSE_PART] = logged.dose_part + bar
     settings[choice.EXPLORATION] = logged.rules.exploration
@@ -157,9 +159,9 @@ def redrawn(row, *, bar=0.0, gamma=None, surprise=None, epsilon=None):
 def judged(day, rule):
     """Return the evidence about a rule, and what it is worth in truth at each decision."""
     weight, qbar, qa, worth = (np.zeros(len(day.rows)) for _ in range(4))
-    for i, row in enumerate(day.rows):
-        target = redrawn(row, **rule)
-        predicted = np.append(decision_of(row).values[ValueRow.P_COMPLETE].astype(float), 0.0)
+    for i, (row, logged) in enumerate(zip(day.rows, day.logged, strict=True)):
+        target = redrawn(logged, **rule)
+        predicted = np.append(logged.values[ValueRow.P_COMPLETE].astype(float), 0.0)
         weight[i] = target[row.chosen] / row.propensity  # nothing is -1, and stands last
         qbar[i], qa[i] = target @ predicted, predicted[row.chosen]
         worth[i] = target @ day.expected[i]

@@ -5,6 +5,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import Field
+from functools import cache
 from importlib import import_module
 from pathlib import Path, PurePath
 from typing import Any
@@ -20,11 +21,17 @@ MACHINE_PATH = re.compile(r"(?<![\w.~}])/(?:home|Users|root|work)/[\w.]")
 SHARED = re.compile(r"\.\./shared")
 
 
+@cache
+def nodes(tree: ast.Module) -> tuple[ast.AST, ...]:
+    """Return every node of a module: walked once, whatever the number of rules."""
+    return tuple(ast.walk(tree))
+
+
 def too_long(path: Path, tree: ast.Module, lines_count: int) -> Iterator[str]:
     """Find files and functions over the limit whose docstring gives no reason."""
     if lines_count > FILE_LINES_MAX and not REASON.search(ast.get_docstring(tree) or ""):
         yield f"{path}: {lines_count} lines, over {FILE_LINES_MAX}"
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             length = (node.end_lineno or node.lineno) - node.lineno + 1
             docstring = ast.get_docstring(node) or ""
@@ -65,19 +72,23 @@ def numba_outside_the_door(path: PurePath, tree: ast.Module) -> Iterator[str]:
     """
     if path == PurePath("kernels/_jit.py"):
         return
-    for node in ast.walk(tree):
-        signatures = path.parts[0] == "kernels" and ast.unparse(node) == "from numba import types"
+    for node in nodes(tree):
         for line, name in _imported_by(node):
-            if name.split(".")[0] == "numba" and not signatures:
+            if name.split(".")[0] == "numba" and not _signatures(path, node):
                 yield f"{path}:{line}: only kernels/_jit.py touches numba"
+
+
+def _signatures(path: PurePath, node: ast.AST) -> bool:
+    return path.parts[0] == "kernels" and ast.unparse(node) == "from numba import types"
 
 
 def skips_without_reason(path: PurePath, tree: ast.Module) -> Iterator[str]:
     """Find skips and expected failures, as marks or calls, that do not say why."""
-    with_arguments = {id(node.func) for node in ast.walk(tree) if _gives_reason(node)}
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Attribute) or node.attr not in SKIPS:
-            continue
+    named = [node for node in nodes(tree) if isinstance(node, ast.Attribute) and node.attr in SKIPS]
+    if not named:
+        return
+    with_arguments = {id(node.func) for node in nodes(tree) if _gives_reason(node)}
+    for node in named:
         owner = ast.unparse(node.value)
         if owner in {"pytest", "pytest.mark"} and id(node) not in with_arguments:
             yield f"{path}:{node.lineno}: {owner}.{node.attr} without a reason"

@@ -23,6 +23,7 @@ def _trees_go_with_their_tests():
     """Let a million nodes be kept for these tests only: whoever walks memory later walks them."""
     yield
     tree.module.cache_clear()
+    rules.nodes.cache_clear()
 
 
 # The tree itself

@@ -1,5 +1,7 @@
 """Journals to join, and what came of joining them."""
 
+from functools import cache
+
 from msgspec.structs import replace
 
 from adserver.domain.event import EventType
@@ -28,20 +30,26 @@ def write(directory, start_ms, *rows, worker=0):
     writer.close()
 
 
+@cache
+def heard(bits: int) -> frozenset[EventType]:
+    return frozenset(kind for kind in EventType if bits >> kind & 1)
+
+
 def join(directory, now_ms=DEADLINE_MS + 1, **more):
     """Return what became of every decision, and the join that told it."""
     joined = Outcomes(directory, now_ms=now_ms, **more)
     told = {}
     for batch in joined:
+        known, complete, annoyed = batch.known, batch.complete, batch.annoyed
         for i, row in enumerate(batch.rows):
             assert row.decision_id not in told
             told[row.decision_id] = (
                 Outcome(batch.outcome[i]).word,
-                frozenset(kind for kind in EventType if batch.events[i] >> kind & 1),
+                heard(int(batch.events[i])),
                 int(batch.watched_ms[i]),
-                bool(batch.known[i]),
-                bool(batch.complete[i]),
-                bool(batch.annoyed[i]),
+                bool(known[i]),
+                bool(complete[i]),
+                bool(annoyed[i]),
             )
     return told, joined
 

@@ -29,9 +29,9 @@ def port(tmp_path_factory):
 def answers(port, *pieces: bytes, count: int, pause_s: float = 0.0) -> list[tuple[int, bytes]]:
     """Send the pieces on one connection; return status and body of so many answers."""
     with socket.create_connection(("127.0.0.1", port), timeout=30) as raw:
-        for piece in pieces:
+        for number, piece in enumerate(pieces):
+            time.sleep(pause_s if number else 0.0)
             raw.sendall(piece)
-            time.sleep(pause_s)
         file = raw.makefile("rb")
         found = []
         for _ in range(count):

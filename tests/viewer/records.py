@@ -19,6 +19,7 @@ from adserver.viewer.codec import EPOCH_2020_S, TIME_MASK
 from adserver.viewer.line import INTENTS
 
 KEYS = st.integers(1, 0xFFFFFFFF)
+TIMES_S = st.integers(EPOCH_2020_S, EPOCH_2020_S + TIME_MASK)
 TIMES_MS = st.integers(0, 4_000_000_000_000)
 FLOATS = st.floats(allow_nan=False, allow_infinity=False, width=32)
 
@@ -26,31 +27,42 @@ FLOATS = st.floats(allow_nan=False, allow_infinity=False, width=32)
 @st.composite
 def impressions(draw) -> Impression:
     return Impression(
-        time_s=draw(st.integers(EPOCH_2020_S, EPOCH_2020_S + TIME_MASK)),
+        time_s=draw(TIMES_S),
         campaign=draw(KEYS),
         creative=draw(KEYS),
         surprise=draw(st.booleans()),
     )
 
 
+KINDS = st.sampled_from(SuppressionKind)
+CAUSES = st.sampled_from(SuppressionCause)
+UNTIL_S = st.integers(0, FOREVER_S)
+SOME_KEYS = st.lists(KEYS, max_size=6)
+
+
 @st.composite
 def suppressions(draw) -> Suppression:
     return Suppression(
-        kind=draw(st.sampled_from(SuppressionKind)),
-        cause=draw(st.sampled_from(SuppressionCause)),
-        until_s=draw(st.integers(0, FOREVER_S)),
-        keys=draw(st.lists(KEYS, max_size=6)),
+        kind=draw(KINDS), cause=draw(CAUSES), until_s=draw(UNTIL_S), keys=draw(SOME_KEYS)
     )
+
+
+# Made once: what is made for every record takes longer than drawing from it.
+INTENT = st.integers(0, len(INTENTS))
+SEEN = st.lists(impressions(), max_size=6)
+SUPPRESSED = st.lists(suppressions(), max_size=4)
+PSEUDONYM_KEYS = st.binary(min_size=16, max_size=16)
+VECTORS = arrays(np.float32, st.integers(1, 8), elements=FLOATS)
 
 
 @st.composite
 def records(draw) -> ViewerRecord:
     """Every record the layout can hold, impressions oldest first."""
-    intent = draw(st.integers(0, len(INTENTS)))
-    seen = draw(st.lists(impressions(), max_size=6))
+    intent = draw(INTENT)
+    seen = draw(SEEN)
     return ViewerRecord(
-        pseudonym_key=draw(st.binary(min_size=16, max_size=16)),
-        vector=draw(arrays(np.float32, st.integers(1, 8), elements=FLOATS)),
+        pseudonym_key=draw(PSEUDONYM_KEYS),
+        vector=draw(VECTORS),
         vector_ms=draw(TIMES_MS),
         weight_complete=draw(FLOATS),
         weight_annoyed=draw(FLOATS),
@@ -59,7 +71,7 @@ def records(draw) -> ViewerRecord:
         intent_ms=draw(TIMES_MS) if intent else 0,
         opted_out=draw(st.booleans()),
         impressions=sorted(seen, key=lambda impression: impression.time_s),
-        suppressions=draw(st.lists(suppressions(), max_size=4)),
+        suppressions=draw(SUPPRESSED),
     )
 
 

@@ -7,7 +7,8 @@ Every file's checksum stands in that document, so a damaged snapshot is refused 
 import os
 import shutil
 import zlib
-from io import BufferedWriter
+from io import BufferedWriter, BytesIO
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, Final
 
@@ -163,13 +164,31 @@ def _open(directory: Path) -> _Body:
 def _map(directory: Path, name: str, expected: _Array) -> NDArray[Any]:
     path = directory / f"{name}.npy"
     try:
-        # As a plain ndarray: indexing a memmap costs several times as much.
-        array = np.lib.format.open_memmap(path, mode="r").view(np.ndarray)
+        array = _array_in(path, expected)
     except OSError as error:
         raise _broken(path, f"cannot be read ({error.strerror})") from error
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise _broken(path, "is damaged") from error
     held = _Array(array.dtype.str, array.shape, _checksum(array))
     if held != expected or not array.flags.c_contiguous:
         raise _broken(path, "is damaged")
     return array
+
+
+def _array_in(path: Path, expected: _Array) -> NDArray[Any]:
+    """Map a file. One with the head that is expected costs 20 µs, to read a head takes 200."""
+    with path.open("rb") as file:
+        held = mmap(file.fileno(), 0, access=ACCESS_READ)
+    head = _head(expected.dtype, expected.shape)
+    if held[: len(head)] == head:
+        return np.ndarray(expected.shape, expected.dtype, held, len(head))
+    # As a plain ndarray: indexing a memmap costs several times as much.
+    return np.lib.format.open_memmap(path, mode="r").view(np.ndarray)
+
+
+def _head(dtype: str, shape: tuple[int, ...]) -> bytes:
+    """Return how the file of such an array begins."""
+    head = BytesIO()
+    described = {"descr": dtype, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(head, described)
+    return head.getvalue()

@@ -1,5 +1,6 @@
 """What answers look like, for the description; requests are described by what reads them."""
 
+from functools import cache
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -189,8 +190,9 @@ OF_AUCTIONS: Final = ("auction", "test")
 """Terms that a bid request has in a place of its own; a JSON ad request is none."""
 
 
+@cache
 def components() -> dict[str, Any]:
-    """Return the schema of every type in use, by its name."""
+    """Return the schema of every type in use, by its name; not to be written to."""
     _, schemas = msgspec.json.schema_components(DESCRIBED, ref_template=REFERENCE)
     for name in OF_AUCTIONS:
         del schemas["Terms"]["properties"][name]

@@ -92,6 +92,14 @@ def test_damage_to_any_file_is_told_with_what_to_do(columns, tmp_path, how):
     files.load(directory)
 
 
+def test_a_head_that_is_spelt_otherwise_is_read(columns, tmp_path):
+    """NumPy decides how a head is written, and another version may decide anew."""
+    files.save(columns, tmp_path / "s")
+    with (tmp_path / "s" / "heads.npy").open("wb") as file:
+        np.lib.format.write_array(file, columns.heads, version=(2, 0))
+    assert files.load(tmp_path / "s").heads.tolist() == columns.heads.tolist()
+
+
 def test_an_array_of_another_type_is_refused(columns, tmp_path):
     files.save(columns, tmp_path / "s")
     np.save(tmp_path / "s" / "heads.npy", columns.heads.astype(np.float64))

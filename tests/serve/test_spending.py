@@ -4,6 +4,7 @@ from itertools import product
 
 import numpy as np
 
+from adserver.decide.pipeline import Decider
 from adserver.domain.policy import Policy
 from adserver.serve.spending import terms_of
 from tests.decide import small
@@ -35,7 +36,8 @@ def campaigns():
 def test_a_campaign_is_open_exactly_where_and_when_it_can_be_shown():
     documents = list(campaigns())
     alone = [
-        small.columns(document, placements=PLACEMENTS, policy=Policy()) for document in documents
+        Decider(small.columns(document, placements=PLACEMENTS, policy=Policy()))
+        for document in documents
     ]
     terms = terms_of(small.columns(*documents, placements=PLACEMENTS))
     assert terms.openings.placements == [place["id"] for place in PLACEMENTS]
@@ -43,8 +45,9 @@ def test_a_campaign_is_open_exactly_where_and_when_it_can_be_shown():
     for hour in range(0, 168, 3):
         now_ms = small.NOW_MS // HOUR_MS * HOUR_MS + hour * HOUR_MS + 1
         is_open = terms.openings.at(now_ms)[terms.opening]
-        for (k, snapshot), (p, place) in product(enumerate(alone), enumerate(PLACEMENTS)):
-            decision = small.decide(snapshot, small.request(placement=place["id"]), now_ms=now_ms)
+        for (k, decider), (p, place) in product(enumerate(alone), enumerate(PLACEMENTS)):
+            asked = small.request(placement=place["id"])
+            decision = decider.decide(asked, None, now_ms, small.DECISION_ID, 0.5)
             assert decision.shown == is_open[k, p], (documents[k], place, hour)
             seen.add((k, decision.shown))
     assert {

@@ -56,6 +56,11 @@ class Server:
         """Return the resident memory of the server and its workers."""
         return sum(member.memory_info().rss for member in self._members()) / 2**20
 
+    def connected_count(self) -> int:
+        """Return how many connections the server and its workers have accepted."""
+        sockets = [each for member in self._members() for each in member.net_connections("tcp")]
+        return sum(each.status == psutil.CONN_ESTABLISHED for each in sockets)
+
     def freeze(self) -> None:
         """Stop answering without a word, as a machine that stalls does."""
         for member in self._members():

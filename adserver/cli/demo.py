@@ -3,6 +3,7 @@
 import json
 import sys
 import webbrowser
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -79,6 +80,7 @@ def command(
     from adserver.page.scene import write_scene  # noqa: PLC0415
     from adserver.serve.sockets import free_port  # noqa: PLC0415
     from adserver.start import serve  # noqa: PLC0415
+    from kernels.warm import helped  # noqa: PLC0415
 
     settings = session.settings_with(
         host="127.0.0.1",
@@ -89,8 +91,9 @@ def command(
     )
     settings = replace(settings, port=free_port(settings.host, settings.port))
     fetching = None if no_fetch else fetch_aside(settings.data)
-    notes = at_this_address(settings, _prepared(session, settings, world))
-    examples = _examples(settings, notes)
+    with nullcontext() if (settings.data / NOTES).exists() else helped():
+        notes = at_this_address(settings, _prepared(session, settings, world))
+        examples = _examples(settings, notes)
     write_scene(settings.data, notes.world, notes.placement, notes.categories, examples)
     trouble = None if fetching is None else fetching.trouble(FETCH_S_MAX)
 

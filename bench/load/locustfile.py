@@ -29,12 +29,10 @@ from locust.exception import StopUser
 from locust.runners import LocalRunner, WorkerRunner
 
 from bench.load.histogram import Histogram
-from bench.load.schedule import Schedule
+from bench.load.schedule import LEAD_S, Schedule
 from bench.load.verdict import Findings, Verdict
 from bench.wire import DECISIONS, Said, WrongAnswerError, connect, exchange, request_bytes
 
-LEAD_S = 1.0
-"""From the start signal to the first due request: time to spawn the users and to connect."""
 PERCENTILES = [0.5, 0.9, 0.95, 0.99, 0.999, 1.0]
 
 locust.stats.bucket_response_time = lambda milliseconds: round(milliseconds, 1)

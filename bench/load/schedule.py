@@ -7,6 +7,9 @@ server all the requests that a stall kept from being sent.
 import math
 from dataclasses import dataclass
 
+LEAD_S = 1.0
+"""From the start signal to the first due request: time to spawn the users and to connect."""
+
 
 @dataclass(frozen=True)
 class Schedule:

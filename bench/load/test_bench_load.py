@@ -3,6 +3,7 @@
 import math
 import random
 import threading
+import time
 from itertools import pairwise
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from bench import servers
 from bench.load.histogram import Histogram
 from bench.load.run import Options, run
-from bench.load.schedule import Schedule
+from bench.load.schedule import LEAD_S, Schedule
 from bench.load.stall import watch
 from bench.load.verdict import Findings, Verdict
 from bench.traffic import Audience
@@ -30,16 +31,23 @@ def server(tmp_path_factory):
         yield running
 
 
+def stall(server, schedule):
+    """Freeze for a second in the midst of what is measured, whenever the users come."""
+    while server.connected_count() < schedule.users_count:
+        time.sleep(0.05)
+    time.sleep(LEAD_S + 1.0)
+    server.freeze()
+    time.sleep(1.0)
+    server.thaw()
+
+
 def test_a_frozen_server_shows_in_the_report(server):
     """One second of SIGSTOP in four: a closed loop sees 8 slow answers, the schedule hundreds."""
     schedule = Schedule(rate=200, users_count=8, warm_up_s=0.2, measured_s=4)
-    freeze = threading.Timer(3.0, server.freeze)
-    thaw = threading.Timer(4.0, server.thaw)
-    freeze.start()
-    thaw.start()
+    stalling = threading.Thread(target=stall, args=(server, schedule), daemon=True)
+    stalling.start()
     result = run(server.port, AUDIENCE, Options(schedule, p99_ms_max=500))
-    freeze.join()
-    thaw.join()
+    stalling.join(timeout=30)
     assert not result.passed
     assert any("p99" in problem for problem in result.figures["problems"]), result.lines
     assert result.figures["latency_ms"]["count"] == schedule.expected_count

@@ -216,13 +216,14 @@ def _lifespan(engines: Engines, keyring: Keyring, *, tends: bool) -> StatelessLi
 
 
 async def _keep_pace(engines: Engines) -> None:
+    # At once first: who started before the leader had planned has closed all that is paced.
     while True:
-        await asyncio.sleep(TICK_S)
         budgets, now_ms = engines.snapshots.current.budgets, engines.clock.now_ms()
         try:
             await asyncio.to_thread(engines.spending.tick, budgets, now_ms)
         except Exception:  # noqa: BLE001  (budgets hold all the same; only the pace stands still)
             _log.exception("the pace of spending could not be kept; trying again")
+        await asyncio.sleep(TICK_S)
 
 
 async def _tend(engines: Engines) -> None:

@@ -10,8 +10,9 @@ import ctypes
 import fcntl
 import hashlib
 import tempfile
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -200,6 +201,10 @@ def _cache_root() -> Path:
     return root
 
 
+WAIT_S_MAX = 30.0
+"""Whom a process that was stopped keeps waiting compiles for itself; twice does no harm."""
+POLL_S = 0.02
+
 CACHE = _cache_root() / _build_digest()
 numba.config.CACHE_DIR = str(CACHE)
 
@@ -218,8 +223,15 @@ def _alone_with(name: str) -> Iterator[None]:
         return
     byte = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
     with locks:
-        with suppress(OSError):
-            fcntl.lockf(locks, fcntl.LOCK_EX, 1, byte)
+        for _ in range(round(WAIT_S_MAX / POLL_S)):
+            try:
+                fcntl.lockf(locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
+            except (BlockingIOError, PermissionError):
+                time.sleep(POLL_S)
+            except OSError:
+                break
+            else:
+                break
         yield
 
 

@@ -116,7 +116,8 @@ def _config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
 
 def _end_with_input() -> None:
     """Wait for the end of the input, then ask this process to stop, until it has."""
-    while sys.stdin.buffer.read(4096):
+    # Not by way of sys.stdin: an interpreter that ends while a thread is in there aborts.
+    while os.read(sys.stdin.fileno(), 4096):
         pass
     while True:
         os.kill(os.getpid(), signal.SIGTERM)

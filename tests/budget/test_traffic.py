@@ -125,3 +125,13 @@ def test_each_opening_gets_the_share_of_its_places_and_hours(requests):
     assert share(traffic, 9, 24, 2) == pytest.approx(0.375, abs=0.01)
     assert [share(traffic, 3, 24, which) for which in (2, 3)] == [0.0, 0.0]
     assert share(traffic, 2, 168, 2) == pytest.approx(0.375, abs=0.01)
+
+
+def test_a_swap_within_a_quarter_of_an_hour_opens_what_the_new_catalogue_opens(requests):
+    traffic = Traffic(requests)
+    traffic.observe(START_MS, OPENINGS)
+    only_here = Openings(PLACES, ["UTC", "UTC"], np.array([[True, False]]), ALWAYS)
+    come(requests, 3, 4)
+    assert traffic.observe(START_MS + 1000, OPENINGS) == (pytest.approx([7.0]), 1.0)
+    come(requests, 3, 4)
+    assert traffic.observe(START_MS + 2000, only_here) == (pytest.approx([3.0]), 1.0)

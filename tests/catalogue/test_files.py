@@ -92,12 +92,25 @@ def test_damage_to_any_file_is_told_with_what_to_do(columns, tmp_path, how):
     files.load(directory)
 
 
-def test_a_head_that_is_spelt_otherwise_is_read(columns, tmp_path):
-    """NumPy decides how a head is written, and another version may decide anew."""
+def test_no_bit_of_a_head_may_be_wrong(columns, tmp_path):
     files.save(columns, tmp_path / "s")
-    with (tmp_path / "s" / "heads.npy").open("wb") as file:
-        np.lib.format.write_array(file, columns.heads, version=(2, 0))
-    assert files.load(tmp_path / "s").heads.tolist() == columns.heads.tolist()
+    path = tmp_path / "s" / "heads.npy"
+    whole = path.read_bytes()
+    for bit in range(8 * (len(whole) - columns.heads.nbytes)):
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        with pytest.raises(Broken, match="is damaged"):
+            files.load(tmp_path / "s")
+
+
+@pytest.mark.parametrize("change", [lambda raw: raw[:-1], lambda raw: raw + b"0", lambda _: b""])
+def test_a_file_of_another_length_is_refused(columns, tmp_path, change):
+    files.save(columns, tmp_path / "s")
+    path = tmp_path / "s" / "heads.npy"
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(Broken, match="is damaged"):
+        files.load(tmp_path / "s")
 
 
 def test_an_array_of_another_type_is_refused(columns, tmp_path):

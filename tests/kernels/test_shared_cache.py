@@ -38,3 +38,29 @@ def test_processes_that_start_together_share_the_work(tmp_path):
     assert [each.returncode for each in together] == [0, 0]
     compiled, kernels = (sum(map(int, column)) for column in zip(*told, strict=True))
     assert compiled == kernels / 2 > 0
+
+
+HOLD = """
+import sys
+from kernels import _jit
+with _jit._alone_with("kernels.nobody"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_whoever_waits_for_a_process_that_was_stopped_goes_on_without_it(monkeypatch):
+    waits = []
+    monkeypatch.setattr(_jit.time, "sleep", waits.append)
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with _jit._alone_with("kernels.nobody"):  # noqa: SLF001
+            assert sum(waits) == pytest.approx(_jit.WAIT_S_MAX)
+        with _jit._alone_with("kernels.somebody"):  # noqa: SLF001
+            assert sum(waits) == pytest.approx(_jit.WAIT_S_MAX)
+        holder.communicate("", timeout=60)
+    waits.clear()
+    with _jit._alone_with("kernels.nobody"):  # noqa: SLF001
+        assert not waits
